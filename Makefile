@@ -1,0 +1,59 @@
+# `make` alone lists what there is. The first use sets up .venv, once;
+# a change of setup.py does it again.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Last on the PATH: a redis-server, node or npm of the machine's own goes
+# before the one that a wheel brought into the virtual environment.
+export PATH := $(PATH):$(CURDIR)/$(BIN)
+
+.PHONY: help setup js demo test lint bench clean
+
+help:
+	@echo "make demo    serve the demo page at http://127.0.0.1:8888 (PORT=... IDLE=... REDIS_URL=...)"
+	@echo "make test    run all tests (ARGS=... goes to pytest)"
+	@echo "make lint    ruff and mypy --strict"
+	@echo "make bench   measure the cost per request and per event"
+	@echo "make js      fetch the JavaScript socket.io-client into .cache/"
+	@echo "make clean   remove everything that make has made"
+
+setup: $(READY)
+
+$(READY): setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed. Name one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  echo "Making the virtual environment $(VENV) ..."; \
+	  rm -rf $(VENV); \
+	  $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	    echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu it needs: apt install python3-venv" >&2; \
+	    exit 1; }; \
+	fi
+	@echo "Installing the library and the tools of its tests, which takes a minute ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+js: $(READY)
+	@$(BIN)/python examples/demo/get_client.py
+
+# One plain command, which make starts without a shell in between, so that
+# a signal to make finds the launcher.
+demo: js
+	@$(BIN)/python examples/demo
+
+test: js
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: $(READY)
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m mypy --strict
+
+bench: $(READY)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean:
+	@rm -rf $(VENV) .cache build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
