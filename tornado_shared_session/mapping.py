@@ -1,0 +1,169 @@
+"""A dict over encoded values that knows what changed. No I/O.
+
+Values decode when they are first read. Mutable ones that were handed
+out are encoded again to see whether they changed in place, so that
+``session["cart"].append(x)`` is noticed and a mere read is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any, Self
+
+from .errors import SerializationError
+from .serializers import IMMUTABLE, Serializer
+
+
+class TrackedMapping(MutableMapping[str, Any]):
+    """The mapping part of a session.
+
+    Keys are strings of 1 to 255 characters. `_stored` holds what the
+    store is known to hold: UTF-8 key to encoded value.
+    """
+
+    __slots__ = ("_assigned", "_deleted", "_serializer", "_stored", "_unreadable", "_values")
+
+    def __init__(self, serializer: Serializer) -> None:
+        self._serializer = serializer
+        self._show({})
+
+    def _show(self, stored: dict[bytes, bytes]) -> None:
+        """Show stored values; unsaved changes are dropped."""
+        self._stored = stored
+        self._values: dict[str, Any] = {}
+        self._assigned: set[str] = set()
+        self._deleted: set[str] = set()
+        self._unreadable: set[str] = set()
+
+    # Two hooks for `Session`.
+
+    def _check_writable(self) -> None:
+        """Raise if the mapping must not be changed."""
+
+    def _report_unreadable(self, key: str) -> None:
+        """Tell that the bytes of a key could not be decoded."""
+
+    # The mapping.
+
+    def __getitem__(self, key: str) -> Any:
+        values = self._values
+        if key in values:
+            return values[key]
+        if key in self._deleted or key in self._unreadable:
+            raise KeyError(key)
+        try:
+            data = self._stored[key.encode()]
+        except (KeyError, AttributeError, UnicodeEncodeError):
+            raise KeyError(key) from None
+        try:
+            value = values[key] = self._serializer.decode(data)
+        except SerializationError:
+            self._unreadable.add(key)
+            self._report_unreadable(key)
+            raise KeyError(key) from None
+        return value
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        _check_key(key)
+        self._check_writable()
+        self._values[key] = value
+        self._assigned.add(key)
+        self._deleted.discard(key)
+
+    def __delitem__(self, key: str) -> None:
+        if key not in self:
+            raise KeyError(key)
+        self._check_writable()
+        del self._values[key]
+        self._assigned.discard(key)
+        self._deleted.add(key)
+
+    def __iter__(self) -> Iterator[str]:
+        stored = [name.decode(errors="replace") for name in self._stored]
+        keys = [key for key in stored if key not in self._assigned and key in self]
+        yield from keys + [key for key in self._values if key in self._assigned]
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            self[key]  # type: ignore[index]  # a dict may be asked for any object
+        except (KeyError, TypeError):
+            return False
+        return True
+
+    def __ior__(self, other: Mapping[str, Any]) -> Self:
+        self.update(other)
+        return self
+
+    @property
+    def modified(self) -> bool:
+        """Whether a save would store or remove anything."""
+        if self._assigned or self._deleted:
+            return True
+        try:
+            return any(self._changed_bytes(key) is not None for key in self._values)
+        except SerializationError:
+            return True  # the save will say which key
+
+    # For the manager: take the changes, then tell how the commit went.
+
+    def _take_changes(self) -> tuple[dict[bytes, bytes], set[str]]:
+        """Return what to set and what to delete; later changes count anew.
+
+        Raises:
+            SerializationError: a value cannot be stored. Nothing was taken.
+        """
+        changes = {key.encode(): self._encode(key) for key in self._assigned}
+        if len(self._values) > len(self._assigned):
+            for key in self._values.keys() - self._assigned:
+                data = self._changed_bytes(key)
+                if data is not None:
+                    changes[key.encode()] = data
+        deleted = {key for key in self._deleted if key.encode() in self._stored}
+        self._assigned = set()
+        self._deleted = set()
+        return changes, deleted
+
+    def _put_back(self, changes: Mapping[bytes, bytes], deleted: set[str]) -> None:
+        """The commit failed: what was taken is unsaved again."""
+        names = {name.decode() for name in changes}
+        self._assigned |= {key for key in names if key in self._values}
+        self._deleted |= {key for key in deleted if key not in self._values}
+
+    def _commit_changes(self, changes: Mapping[bytes, bytes], deleted: set[str]) -> None:
+        """The commit succeeded: what was taken is what is stored."""
+        self._stored.update(changes)
+        self._unreadable.difference_update(name.decode() for name in changes)
+        for key in deleted:
+            self._stored.pop(key.encode(), None)
+
+    def _changed_bytes(self, key: str) -> bytes | None:
+        """Return the new bytes of a value that was changed in place, else None."""
+        value = self._values[key]
+        if type(value) in IMMUTABLE:
+            return None
+        new, old = self._encode(key), self._stored.get(key.encode())
+        # Other bytes need not mean another value: another release may
+        # have encoded an equal one in another order.
+        if old is not None and (new == old or self._serializer.decode(old) == value):
+            return None
+        return new
+
+    def _encode(self, key: str) -> bytes:
+        try:
+            return self._serializer.encode(self._values[key])
+        except SerializationError as error:
+            raise SerializationError(f"session[{key!r}]: {error}", key=key) from error
+
+
+def _check_key(key: Any) -> None:
+    if type(key) is not str:
+        raise TypeError(f"session keys are str, not {type(key).__qualname__}")
+    if not key or len(key) > 255:
+        raise ValueError("a session key has 1 to 255 characters")
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        raise ValueError("a session key must be encodable as UTF-8") from None

@@ -1,0 +1,237 @@
+"""What is stored of a session, and what may be done to it. No I/O.
+
+A record is bookkeeping plus one encoded value per key. It is changed
+only by a `Delta`, which a store applies whole or not at all. The secret
+of a credential is never stored, only its SHA-256.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import msgpack  # type: ignore[import-untyped]  # it ships no types
+
+#: The number of the stored format. A record with a higher one was
+#: written by a newer release of this library.
+FORMAT = 1
+
+_ID = re.compile(r"[A-Za-z0-9_-]{22}")  # 128 bits, base64url
+_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")  # 256 bits, base64url
+_REMEMBERED = 8  # superseded secrets kept; more than eight logins a minute is no browser
+
+
+class CorruptRecord(Exception):
+    """The bookkeeping of a record cannot be read. Internal: a store reports
+    it and the session is treated as absent."""
+
+
+class NewerFormat(Exception):
+    """The record was written by a newer release. Internal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a client holds: the public id and the secret that proves it.
+
+    Attributes:
+        id: 128 random bits, base64url (22 characters). Safe in logs.
+        secret: 256 random bits, base64url (43 characters). Never logged.
+        renew: the carrier signed it with an older key and wants it sent
+            again under the current one.
+    """
+
+    id: str
+    secret: str = field(repr=False)
+    renew: bool = field(default=False, compare=False)
+
+    @classmethod
+    def generate(cls, id: str | None = None) -> Credential:
+        """Make a new credential, for a new session or an existing id."""
+        return cls(id or generate_id(), secrets.token_urlsafe(32))
+
+    @classmethod
+    def parse(cls, text: str, *, renew: bool = False) -> Credential | None:
+        """Read ``id.secret``; None if it cannot be one."""
+        id, dot, secret = text.partition(".")
+        if dot and _SECRET.fullmatch(secret) and _ID.fullmatch(id):
+            return cls(id, secret, renew)
+        return None
+
+    def __str__(self) -> str:
+        return f"{self.id}.{self.secret}"
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the secret: what the record keeps."""
+        return hashlib.sha256(self.secret.encode()).digest()
+
+
+def generate_id() -> str:
+    """Return a new session id: 128 bits from the operating system."""
+    return secrets.token_urlsafe(16)
+
+
+def is_id(text: str) -> bool:
+    """Tell whether a text can be a session id, before any store is asked."""
+    return _ID.fullmatch(text) is not None
+
+
+class Verdict(enum.Enum):
+    """What a credential is worth against the record of its id."""
+
+    LIVE = "live"
+    SUPERSEDED = "superseded"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """The bookkeeping of a record that only changes with its credential.
+
+    Attributes:
+        id: the record names itself; a reply that names another one came
+            from a connection that lost count (CVE-2023-28858).
+        digest: SHA-256 of the current secret, 32 bytes.
+        created_at: seconds since the epoch.
+        user_id: who is logged in, or None.
+        superseded: digests of replaced secrets and when each was replaced.
+    """
+
+    id: str
+    digest: bytes
+    created_at: float
+    user_id: str | None = None
+    superseded: tuple[tuple[bytes, float], ...] = ()
+
+    def encode(self) -> bytes:
+        """Pack it: an array that begins with the format number."""
+        data: bytes = msgpack.packb(
+            [FORMAT, self.id, self.digest, self.created_at, self.user_id, self.superseded]
+        )
+        return data
+
+    @classmethod
+    def decode(cls, data: bytes) -> Meta:
+        """Unpack it.
+
+        Raises:
+            NewerFormat: the format number is higher than ours.
+            CorruptRecord: anything else is wrong with it.
+        """
+        try:
+            head, *rest = msgpack.unpackb(data)
+            if type(head) is int and head > FORMAT:
+                raise NewerFormat(head)
+            id, digest, created_at, user_id, superseded = rest
+            if (
+                head != FORMAT
+                or type(id) is not str
+                or type(digest) is not bytes
+                or type(created_at) not in (float, int)
+                or not (user_id is None or type(user_id) is str)
+            ):
+                raise CorruptRecord
+            return cls(id, digest, created_at, user_id, tuple((d, float(t)) for d, t in superseded))
+        except (NewerFormat, CorruptRecord):
+            raise
+        except Exception as error:  # any bytes may stand in the store
+            raise CorruptRecord from error
+
+    def of_user(self, user_id: str | None) -> Meta:
+        """Return it with another user."""
+        return replace(self, user_id=user_id)
+
+    def rotated(self, digest: bytes, now: float, grace: float) -> Meta:
+        """Return it with a new secret, remembering the old one for `grace` seconds."""
+        kept = [(d, t) for d, t in self.superseded if now - t < grace][1 - _REMEMBERED :]
+        return replace(self, digest=digest, superseded=(*kept, (self.digest, now)))
+
+
+@dataclass(slots=True)
+class Record:
+    """A session as it is stored.
+
+    Attributes:
+        meta: the bookkeeping that changes with the credential.
+        generation: counts the credentials of this session, from 1.
+        version: counts the commits, from 1.
+        ttl: seconds left to live at the moment of the load.
+        values: UTF-8 key to encoded value.
+        provisional: made by a handshake and not yet seen again.
+    """
+
+    meta: Meta
+    generation: int
+    version: int
+    ttl: float
+    values: dict[bytes, bytes]
+    provisional: bool = False
+
+    def copy(self) -> Record:
+        """Return an independent copy."""
+        return replace(self, values=dict(self.values))
+
+    def judge(self, credential: Credential, now: float, grace: float) -> Verdict:
+        """Compare a credential with the stored digests, in constant time."""
+        digest = credential.digest
+        if hmac.compare_digest(digest, self.meta.digest):
+            return Verdict.LIVE
+        verdict = Verdict.UNKNOWN
+        for old, replaced_at in self.meta.superseded:
+            if hmac.compare_digest(digest, old) and now - replaced_at < grace:
+                verdict = Verdict.SUPERSEDED
+        return verdict
+
+
+@dataclass(slots=True)
+class Delta:
+    """One change of one record, applied whole or not at all.
+
+    Attributes:
+        id: the record's id.
+        generation: the commit is refused if the record has another one.
+        ttl: seconds to live; it moves the deadline forward, never back,
+            and never past the absolute deadline. 0 leaves it alone.
+        version: if given, the commit is refused if the record has another one.
+        set: UTF-8 key to encoded value.
+        delete: UTF-8 keys.
+        clear: remove every stored key first.
+        meta: if given, the new bookkeeping; the generation goes up by one.
+        confirm: a provisional record becomes a normal one.
+    """
+
+    id: str
+    generation: int
+    ttl: float
+    version: int | None = None
+    set: Mapping[bytes, bytes] = field(default_factory=dict)
+    delete: tuple[bytes, ...] = ()
+    clear: bool = False
+    meta: Meta | None = None
+    confirm: bool = True
+
+    @property
+    def changes_values(self) -> bool:
+        """Whether anything but the deadline changes."""
+        return bool(self.set or self.delete or self.clear or self.meta is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Peek:
+    """What can be known of a record without extending its life.
+
+    Attributes:
+        generation: as in `Record`.
+        ttl: seconds left to live.
+        provisional: as in `Record`.
+    """
+
+    generation: int
+    ttl: float
+    provisional: bool = False

@@ -1,0 +1,316 @@
+"""The session in the user's hands.
+
+This file does no I/O: what needs the store is delegated to a `Backend`,
+which the manager implements. It knows records and serializers, and
+nothing of Tornado, Socket.IO or Redis.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+from .errors import SessionEnded, SessionError
+from .mapping import TrackedMapping
+from .record import Credential, Record, generate_id
+from .serializers import Serializer
+
+T = TypeVar("T")
+
+SESSION_ROOM = "session:"
+USER_ROOM = "session-user:"
+#: Room names that only this library hands out. Chat code that lets a
+#: client choose a room must not let it choose one of these.
+RESERVED_ROOMS = (SESSION_ROOM, USER_ROOM)
+
+
+class State(enum.Enum):
+    """Where a session stands; it decides what save and read do."""
+
+    NEW = "new"  # nothing is stored
+    LIVE = "live"
+    ENDED = "ended"  # destroyed, expired, or reached by a replaced credential
+
+
+class Carrier(Protocol):
+    """The way back to the client: a response whose head is not yet sent."""
+
+    def can_issue(self) -> bool:
+        """Whether a new credential can still reach the client."""
+
+    def issued(self, credential: Credential, user_id: str | None) -> None:
+        """Take the new credential; it leaves with the response."""
+
+    def revoked(self) -> None:
+        """The session was destroyed: tell the client to drop its credential."""
+
+
+class Backend(Protocol):
+    """What a session asks of its manager."""
+
+    serializer: Serializer
+
+    def report(self, kind: str, id: str | None = None, detail: str = "") -> None: ...
+    async def save(self, session: Session, *, touch: bool = True) -> None: ...
+    async def reload(self, session: Session) -> None: ...
+    async def touch(self, session: Session) -> None: ...
+    async def rotate(self, session: Session, user_id: str | None, login: bool) -> None: ...
+    async def destroy_session(self, session: Session) -> None: ...
+    async def transact(self, session: Session, fn: Callable[[Session], T | Awaitable[T]]) -> T: ...
+
+
+def session_room(id: str, generation: int) -> str:
+    """Name the room of a session's connections of one generation."""
+    return f"{SESSION_ROOM}{id}.{generation}"
+
+
+def user_room(user_id: str) -> str:
+    """Name the room of all connections of one user."""
+    return f"{USER_ROOM}{user_id}"
+
+
+class Session(TrackedMapping):
+    """One user's data, shared by HTTP handlers and sockets.
+
+    Use it as a dict: keys are strings, values whatever the serializer
+    takes. What changed, in place or by assignment, is found out at
+    `save()`; a mere read writes nothing. Deleting or assigning affects
+    the named key only, so two handlers that write different keys never
+    undo each other.
+    """
+
+    __slots__ = ("_backend", "_carrier", "_id", "_loaded_at", "_reason", "_record", "_state")
+
+    def __init__(
+        self,
+        backend: Backend,
+        record: Record | None = None,
+        *,
+        carrier: Carrier | None = None,
+        ended: str | None = None,
+    ) -> None:
+        super().__init__(backend.serializer)
+        self._backend = backend
+        self._carrier = carrier
+        self._id: str | None = None
+        self._record: Record | None = None
+        self._reason = ended or ""
+        self._state = State.NEW if ended is None else State.ENDED
+        self._loaded_at = 0.0
+        if record is not None:
+            self._adopt(record)
+
+    def __repr__(self) -> str:
+        state = self._reason if self._state is State.ENDED else self._state.value
+        return f"<Session {self._id or '-'} {state}>"
+
+    # -- who it is -----------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The public id: stable for the session's life, safe in logs."""
+        if self._id is None:
+            self._id = generate_id()
+        return self._id
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of it is stored yet."""
+        return self._state is State.NEW
+
+    @property
+    def user_id(self) -> str | None:
+        """Who is logged in, or None."""
+        if self._state is State.ENDED or self._record is None:
+            return None
+        return self._record.meta.user_id
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When it was first stored (aware, UTC), or None."""
+        return (
+            None
+            if self._record is None
+            else datetime.fromtimestamp(self._record.meta.created_at, UTC)
+        )
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it ends if nothing more happens (aware, UTC), or None.
+
+        Counted from the last load or save: another process may have
+        moved it forward since.
+        """
+        if self._state is not State.LIVE or self._record is None:
+            return None
+        return datetime.fromtimestamp(self._loaded_at + self._record.ttl, UTC)
+
+    @property
+    def room(self) -> str:
+        """The Socket.IO room of every connection of this session.
+
+        It names the generation, so what is sent right after a login
+        does not reach sockets that came in before it.
+
+        Raises:
+            SessionError: nothing is stored yet. (None as a room would
+                mean everybody.)
+        """
+        if self._state is State.NEW or self._record is None:
+            raise SessionError("the session is not stored yet, so it has no room; save() it first")
+        return session_room(self.id, self._record.generation)
+
+    @property
+    def user_room(self) -> str:
+        """The Socket.IO room of every connection of this user.
+
+        Raises:
+            SessionError: nobody is logged in.
+        """
+        if self.user_id is None:
+            raise SessionError("nobody is logged in, so there is no user room")
+        return user_room(self.user_id)
+
+    # -- what needs the store -------------------------------------------
+
+    async def save(self) -> None:
+        """Store what changed; nothing happens if nothing did.
+
+        HTTP handlers need not call it: the mixin saves before the
+        response leaves.
+
+        Raises:
+            SessionEnded: it was destroyed or expired, or its credential
+                replaced, meanwhile.
+            SerializationError: a value cannot be stored; it names the
+                key, and what was stored before is intact.
+            StoreError: the store failed; the change may or may not have
+                been applied.
+        """
+        await self._backend.save(self)
+
+    async def reload(self) -> None:
+        """Read it again. Changes that were not saved are dropped.
+
+        Raises:
+            SessionEnded: it is no more.
+            StoreError: the store failed; the object is as before.
+        """
+        await self._backend.reload(self)
+
+    async def touch(self) -> None:
+        """Move the idle deadline forward, without storing changes.
+
+        Raises:
+            SessionEnded, StoreError: as in `save()`.
+        """
+        await self._backend.touch(self)
+
+    async def regenerate(self) -> None:
+        """Give the session a new secret, keeping its id and its data.
+
+        Call it whenever privileges change, so that a credential planted
+        before the change is worthless after it (OWASP Session Management
+        Cheat Sheet, "Renew the Session ID After Any Privilege Level
+        Change"). The new cookie leaves with this response; connections
+        that came in with the old one are closed and reconnect. Unsaved
+        changes are stored with it.
+
+        Raises:
+            SessionError: no response can carry the new credential: a
+                socket event, a script, or the head has left.
+            SessionEnded: the session was destroyed or expired meanwhile.
+            StoreError: the store failed; the old credential may still
+                be valid.
+        """
+        await self._backend.rotate(self, None, False)
+
+    async def login(self, user_id: str) -> None:
+        """Log a user in: `regenerate()`, and `user_id` is stored.
+
+        If somebody else was logged in, the data is cleared first.
+
+        Raises:
+            TypeError, ValueError: `user_id` is not a non-empty string.
+            SessionError, SessionEnded, StoreError: as in `regenerate()`.
+        """
+        if not isinstance(user_id, str):
+            raise TypeError(f"user_id must be a str, not {type(user_id).__qualname__}")
+        if not user_id or len(user_id) > 255:
+            raise ValueError("user_id must have 1 to 255 characters")
+        user_id.encode()  # a lone surrogate raises UnicodeEncodeError, a ValueError
+        await self._backend.rotate(self, user_id, True)
+
+    async def destroy(self) -> None:
+        """End the session, everywhere: log out.
+
+        The record is deleted, the cookie cleared, and every connection
+        of it is closed, in every process. A session that was never
+        stored is only forgotten.
+
+        Raises:
+            SessionEnded: reached by a replaced credential.
+            StoreError: the store failed; the session may still live.
+        """
+        await self._backend.destroy_session(self)
+
+    async def transact(self, fn: Callable[[Session], T | Awaitable[T]]) -> T:
+        """Run `fn(session)` so that no update is lost, and commit.
+
+        `fn` may be a function or a coroutine function. It is given a
+        fresh copy of the session and may run several times, so it
+        should do nothing but compute and assign. Unsaved changes of
+        this object travel along. When this returns, the result is
+        stored and this object shows it; values read from it before are
+        no longer part of it.
+
+        Raises:
+            SessionConflict: others kept changing the session.
+            SessionEnded, SerializationError, StoreError: as in `save()`.
+        """
+        return await self._backend.transact(self, fn)
+
+    # -- for the manager -------------------------------------------------
+
+    def _adopt(self, record: Record) -> None:
+        """Show what is stored; unsaved changes are dropped."""
+        self._show(record.values)
+        self._record = record
+        self._id = record.meta.id
+        self._state = State.LIVE
+        self._set_ttl(record.ttl)
+
+    def _become(self, record: Record) -> None:
+        """The record was just made from this object, which keeps its values."""
+        self._stored = record.values
+        self._record = record
+        self._state = State.LIVE
+        self._set_ttl(record.ttl)
+
+    def _committed(self, version: int, ttl: float | None) -> None:
+        """A commit left the record at this version, with this time to live."""
+        assert self._record is not None
+        self._record.version = version
+        if ttl is not None:
+            self._record.provisional = False
+            self._set_ttl(ttl)
+
+    def _set_ttl(self, ttl: float) -> None:
+        assert self._record is not None
+        self._record.ttl = ttl
+        self._loaded_at = time.time()
+
+    def _end(self, reason: str) -> None:
+        """From here on it can be read, as last loaded, and not written."""
+        self._state = State.ENDED
+        self._reason = reason
+
+    def _check_writable(self) -> None:
+        if self._state is State.ENDED:
+            raise SessionEnded(self._reason)
+
+    def _report_unreadable(self, key: str) -> None:
+        self._backend.report("corrupt_value", self._id, key)
