@@ -1,0 +1,1 @@
+"""Where sessions are kept: one file per kind of store, one contract."""

@@ -1,0 +1,166 @@
+"""Sessions in this process's memory: for development and for tests.
+
+The embedded default. Nothing survives a restart and no other process
+sees it; otherwise it keeps the whole contract, on a clock that tests
+can turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import heapq
+import time
+from collections.abc import Callable, Sequence
+
+from ..errors import SessionConflict, SessionEnded
+from ..record import Delta, Peek, Record
+from .base import Committed, Deleted, OnGap, OnMessage, Store
+
+
+class _Entry:
+    __slots__ = ("absolute", "deadline", "record")
+
+    def __init__(self, record: Record, deadline: float, absolute: float) -> None:
+        self.record = record
+        self.deadline = deadline
+        self.absolute = absolute
+
+
+class MemoryStore(Store):
+    """A store in a dict.
+
+    Args:
+        clock: seconds, monotonic; a test may pass a clock of its own.
+    """
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._entries: dict[str, _Entry] = {}
+        self._users: dict[str, dict[str, float]] = {}
+        self._listeners: set[OnMessage] = set()
+        self._queue: list[tuple[float, str]] = []  # deadlines at creation, for the purge
+
+    def __repr__(self) -> str:
+        return f"<MemoryStore {len(self._entries)} records>"
+
+    def _find(self, id: str) -> _Entry | None:
+        entry = self._entries.get(id)
+        if entry is not None and entry.deadline <= self._clock():
+            del self._entries[id]
+            return None
+        return entry
+
+    def _purge(self) -> None:
+        """Forget what has expired: an entry is looked at when it may have."""
+        now = self._clock()
+        while self._queue and self._queue[0][0] <= now:
+            _, id = heapq.heappop(self._queue)
+            entry = self._find(id)
+            if entry is not None:
+                heapq.heappush(self._queue, (entry.deadline, id))
+
+    async def load(self, id: str) -> Record | None:
+        entry = self._find(id)
+        if entry is None:
+            return None
+        record = entry.record
+        return dataclasses.replace(
+            record, values=dict(record.values), ttl=entry.deadline - self._clock()
+        )
+
+    async def create(self, record: Record, absolute: float) -> bool:
+        self._purge()
+        id = record.meta.id
+        if self._find(id) is not None:
+            return False
+        now = self._clock()
+        deadline = now + min(record.ttl, absolute)
+        copy = dataclasses.replace(record, values=dict(record.values))
+        self._entries[id] = _Entry(copy, deadline, now + absolute)
+        heapq.heappush(self._queue, (deadline, id))
+        return True
+
+    async def commit(self, delta: Delta) -> Committed:
+        entry = self._find(delta.id)
+        if entry is None:
+            raise SessionEnded("expired")
+        record = entry.record
+        if record.generation != delta.generation:
+            raise SessionEnded("rotated")
+        if delta.version is not None and delta.version != record.version:
+            raise SessionConflict("the session was changed meanwhile")
+        if delta.clear:
+            record.values.clear()
+        record.values.update(delta.set)
+        for key in delta.delete:
+            record.values.pop(key, None)
+        if delta.meta is not None:
+            record.meta = delta.meta
+            record.generation += 1
+        if delta.changes_values:
+            record.version += 1
+        if delta.confirm:
+            record.provisional = False
+        if not delta.ttl:
+            return Committed(record.version, None)
+        now = self._clock()
+        entry.deadline = max(entry.deadline, min(now + delta.ttl, entry.absolute))
+        return Committed(record.version, entry.deadline - now)
+
+    async def delete(
+        self, id: str, *, generation: int | None = None, user_id: str | None = None
+    ) -> Deleted | None:
+        entry = self._find(id)
+        if entry is None:
+            return None
+        record = entry.record
+        if user_id is not None and record.meta.user_id != user_id:
+            return None
+        if generation is not None and record.generation != generation:
+            raise SessionEnded("rotated")
+        del self._entries[id]
+        return Deleted(record.meta.user_id)
+
+    async def peek(self, ids: Sequence[str]) -> list[Peek | None]:
+        now = self._clock()
+        found = (self._find(id) for id in ids)
+        return [
+            None
+            if entry is None
+            else Peek(entry.record.generation, entry.deadline - now, entry.record.provisional)
+            for entry in found
+        ]
+
+    async def index_add(
+        self, user_id: str, id: str, lifetime: float, keep: int | None = None
+    ) -> list[str]:
+        now = self._clock()
+        index = self._users.setdefault(user_id, {})
+        for old in [old for old, deadline in index.items() if deadline <= now]:
+            del index[old]
+        index[id] = now + lifetime
+        others = [other for other in index if other != id]
+        return [] if keep is None else others[: max(0, len(others) + 1 - keep)]
+
+    async def index_remove(self, user_id: str, ids: Sequence[str]) -> None:
+        index = self._users.get(user_id, {})
+        for id in ids:
+            index.pop(id, None)
+        if not index:
+            self._users.pop(user_id, None)
+
+    async def index_list(self, user_id: str) -> list[str]:
+        return list(self._users.get(user_id, ()))
+
+    async def publish(self, message: bytes) -> None:
+        for listener in list(self._listeners):
+            listener(message)
+
+    async def listen(self, on_message: OnMessage, on_gap: OnGap) -> None:
+        self._listeners.add(on_message)
+        try:
+            on_gap()
+            await asyncio.get_running_loop().create_future()
+        finally:
+            self._listeners.discard(on_message)

@@ -1,0 +1,293 @@
+"""Sessions in Redis: the contract of `stores/base.py` in commands.
+
+The scripts and the stored layout are in `redis_scripts.py`, the wire in
+`redis_pipe.py`. These three files are the only ones that know redis-py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.maint_notifications import MaintNotificationsConfig
+
+from ..errors import ConfigurationError, SessionConflict, SessionEnded, StoreError
+from ..events import logger
+from ..record import CorruptRecord, Delta, Meta, Peek, Record
+from .base import Committed, Deleted, ForeignRecord, OnGap, OnMessage, Store
+from .redis_pipe import Command, Pipe
+from .redis_scripts import (
+    COMMIT,
+    CONFLICT,
+    CREATE,
+    DELETE,
+    GONE,
+    INDEX_ADD,
+    PEEK,
+    ROTATED,
+)
+
+_PEEKED_AT_ONCE = 500  # keys one script looks at; a few hundred microseconds of Redis
+
+
+class RedisStore(Store):
+    """A store in one Redis (or Valkey) server, 6.2 or newer.
+
+    Args:
+        url_or_client: ``redis://``, ``rediss://`` or ``unix://``; or a
+            `redis.asyncio.Redis` of yours, which stays yours to close.
+        prefix: begins every key and the channel; two applications on
+            one database need two.
+        timeout: seconds within which the server answers, connecting
+            included. A request waits at most this long, twice if it
+            also saves.
+
+    Raises:
+        ConfigurationError: not a URL of Redis, or a client that decodes
+            replies.
+    """
+
+    def __init__(
+        self,
+        url_or_client: str | redis.asyncio.Redis,
+        *,
+        prefix: str = "tss:",
+        timeout: float = 0.9,
+    ) -> None:
+        if isinstance(url_or_client, str):
+            self._client = _connect(url_or_client, timeout)
+            self._owned = True
+        elif isinstance(url_or_client, redis.asyncio.Redis):
+            self._client = url_or_client
+            self._owned = False
+        else:
+            raise ConfigurationError(
+                "RedisStore takes a redis:// URL or a redis.asyncio.Redis client, not a"
+                f" {type(url_or_client).__module__}.{type(url_or_client).__qualname__}"
+            )
+        pool = self._client.connection_pool
+        if pool.connection_kwargs.get("decode_responses"):
+            raise ConfigurationError(
+                "the Redis client has decode_responses=True, which breaks stored bytes;"
+                " give RedisStore a client with decode_responses=False, or a URL without it"
+            )
+        if not isinstance(prefix, str) or not prefix:
+            raise ConfigurationError("RedisStore(prefix=...) must be a non-empty string")
+        if not isinstance(timeout, int | float) or timeout <= 0:
+            raise ConfigurationError("RedisStore(timeout=...) must be a positive number of seconds")
+        self._key = prefix + "s:"
+        self._user_key = prefix + "u:"
+        self._channel = f"{prefix}notices:{pool.connection_kwargs.get('db') or 0}"
+        self._timeout = timeout
+        self._pipe = Pipe(pool, timeout)
+        self._create = self._pipe.bind(CREATE)
+        self._commit = self._pipe.bind(COMMIT)
+        self._delete = self._pipe.bind(DELETE)
+        self._peek = self._pipe.bind(PEEK)
+        self._index_add = self._pipe.bind(INDEX_ADD)
+
+    def __repr__(self) -> str:
+        return f"<RedisStore {self._key}>"
+
+    async def load(self, id: str) -> Record | None:
+        key = self._key + id
+        fields, ttl = await self._pipe.ask(("HGETALL", key), ("PTTL", key), repeatable=True)
+        if isinstance(fields, ResponseError) and str(fields).startswith("WRONGTYPE"):
+            raise CorruptRecord
+        fields, ttl = _raise_error(fields), _raise_error(ttl)
+        if type(fields) is list:  # RESP2
+            fields = dict(zip(fields[::2], fields[1::2], strict=True))
+        if type(fields) is not dict or type(ttl) is not int:
+            await self._pipe.drop()
+            raise ForeignRecord("the session store gave a reply that fits no question")
+        if not fields or ttl == -2:
+            return None
+        try:
+            meta = Meta.decode(fields.pop(b"\xffm"))
+            generation, version = int(fields.pop(b"\xffg")), int(fields.pop(b"\xffv"))
+        except (KeyError, ValueError):
+            raise CorruptRecord from None
+        if meta.id != id:
+            await self._pipe.drop()
+            raise ForeignRecord("the session store answered with another session")
+        fields.pop(b"\xffa", None)
+        fields.pop(b"\xffu", None)
+        provisional = fields.pop(b"\xffp", None) is not None
+        # A key without a time to live (PTTL -1: somebody ran PERSIST)
+        # counts as due, and gets one with the next commit.
+        return Record(meta, generation, version, max(ttl, 0) / 1000, fields, provisional)
+
+    async def create(self, record: Record, absolute: float) -> bool:
+        meta = record.meta
+        pairs = [part for pair in record.values.items() for part in pair]
+        created = await self._ask(
+            "EVALSHA",
+            self._create,
+            1,
+            self._key + meta.id,
+            meta.encode(),
+            _milliseconds(record.ttl),
+            _milliseconds(absolute),
+            meta.user_id or "",
+            "1" if record.provisional else "",
+            *pairs,
+        )
+        return bool(created)
+
+    async def commit(self, delta: Delta) -> Committed:
+        meta = delta.meta
+        pairs = [part for pair in delta.set.items() for part in pair]
+        flags = (
+            ("c" if delta.clear else "")
+            + ("p" if delta.confirm else "")
+            + ("v" if delta.changes_values else "")
+        )
+        reply = await self._ask(
+            "EVALSHA",
+            self._commit,
+            1,
+            self._key + delta.id,
+            delta.generation,
+            "" if delta.version is None else delta.version,
+            _milliseconds(delta.ttl),
+            flags,
+            b"" if meta is None else meta.encode(),
+            "" if meta is None else meta.user_id or "",
+            7 + len(pairs),
+            *pairs,
+            *delta.delete,
+        )
+        version = reply[0]
+        if version == GONE:
+            raise SessionEnded("expired")
+        if version == ROTATED:
+            raise SessionEnded("rotated")
+        if version == CONFLICT:
+            raise SessionConflict("the session was changed meanwhile")
+        return Committed(version, reply[1] / 1000 if len(reply) > 1 else None)
+
+    async def delete(
+        self, id: str, *, generation: int | None = None, user_id: str | None = None
+    ) -> Deleted | None:
+        reply = await self._ask(
+            "EVALSHA",
+            self._delete,
+            1,
+            self._key + id,
+            "" if generation is None else generation,
+            user_id or "",
+        )
+        if reply == GONE:
+            return None
+        if reply == ROTATED:
+            raise SessionEnded("rotated")
+        return Deleted(reply.decode() or None)
+
+    async def peek(self, ids: Sequence[str]) -> list[Peek | None]:
+        keys = [self._key + id for id in ids]
+        found: list[Peek | None] = []
+        for start in range(0, len(keys), _PEEKED_AT_ONCE):
+            some = keys[start : start + _PEEKED_AT_ONCE]
+            command: Command = ("EVALSHA", self._peek, len(some), *some)
+            (reply,) = await self._pipe.ask(command, repeatable=True)
+            answer = _raise_error(reply)
+            for generation, ttl, provisional in zip(
+                answer[::3], answer[1::3], answer[2::3], strict=True
+            ):
+                gone = generation is None or ttl == -2
+                found.append(
+                    None if gone else Peek(int(generation), max(ttl, 0) / 1000, bool(provisional))
+                )
+        return found
+
+    async def index_add(
+        self, user_id: str, id: str, lifetime: float, keep: int | None = None
+    ) -> list[str]:
+        old = await self._ask(
+            "EVALSHA",
+            self._index_add,
+            1,
+            self._user_key + user_id,
+            id,
+            _milliseconds(lifetime),
+            keep or 0,
+        )
+        return [id.decode() for id in old]
+
+    async def index_remove(self, user_id: str, ids: Sequence[str]) -> None:
+        if ids:
+            await self._ask("ZREM", self._user_key + user_id, *ids)
+
+    async def index_list(self, user_id: str) -> list[str]:
+        return [id.decode() for id in await self._ask("ZRANGE", self._user_key + user_id, 0, -1)]
+
+    async def publish(self, message: bytes) -> None:
+        await self._ask("PUBLISH", self._channel, message)
+
+    async def listen(self, on_message: OnMessage, on_gap: OnGap) -> None:
+        pause = 0.05
+        while True:
+            pubsub = self._client.pubsub()
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await pubsub.subscribe(self._channel)
+                async for message in pubsub.listen():
+                    if message["type"] == "subscribe":
+                        pause = 0.05
+                        on_gap()
+                    elif message["type"] == "message":
+                        on_message(message["data"])
+            except (RedisError, OSError, TimeoutError) as error:
+                logger.debug("the notice channel broke: %s", type(error).__name__)
+            finally:
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
+            pause = min(2 * pause, 2.0)
+
+    async def close(self) -> None:
+        await self._pipe.close()
+        if self._owned:
+            await self._client.aclose()
+
+    async def _ask(self, *command: Any) -> Any:
+        (reply,) = await self._pipe.ask(command)
+        return _raise_error(reply)
+
+
+def _connect(url: str, timeout: float) -> redis.asyncio.Redis:
+    """Make a client whose every wait is bounded and whose retries are ours.
+
+    redis-py's defaults retry ten times, which repeats a write whose
+    reply was lost, and (8.1) skip the check for leftover replies while
+    maintenance notifications are on.
+    """
+    try:
+        return redis.asyncio.Redis.from_url(
+            url,
+            socket_timeout=None,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 0),
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        )
+    except ValueError as error:
+        raise ConfigurationError(
+            f"RedisStore cannot use this URL: {error}; it looks like redis://host:6379/0"
+        ) from error
+
+
+def _raise_error(reply: Any) -> Any:
+    if isinstance(reply, ResponseError):
+        raise StoreError(
+            f"the session store refused a command ({str(reply).split(' ')[0]})"
+        ) from reply
+    return reply
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,183 @@
+"""The wire to Redis: what one turn of the event loop asks travels together.
+
+Commands are queued; a task of the pipe's own sends all that are queued
+in one write and reads all replies, then looks again. So a busy server
+pays for one round trip per batch rather than per command, and a handler
+that is cancelled can never leave its reply to somebody else: nobody but
+the task touches the connection (CVE-2023-28858).
+
+redis-py makes, authenticates, checks and parses the connection. Its
+retries are not used: a command is sent again only if it was certainly
+not applied, or changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from hiredis import pack_command
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from ..errors import ConfigurationError, StoreError
+from .redis_scripts import Script
+
+Command = tuple[str | bytes | int, ...]
+
+
+class _Request:
+    """Commands whose replies belong together, and who waits for them."""
+
+    __slots__ = ("commands", "future", "repeatable")
+
+    def __init__(
+        self, commands: tuple[Command, ...], future: asyncio.Future[list[Any]], repeatable: bool
+    ) -> None:
+        self.commands = commands
+        self.future = future
+        self.repeatable = repeatable
+
+
+class Pipe:
+    """Sends commands through a connection pool, one batch at a time.
+
+    Args:
+        pool: redis-py's pool; one of its connections is used at a time.
+        timeout: seconds within which a batch is answered, connecting
+            included. Late: the connection is dropped, and everybody who
+            waits is told.
+    """
+
+    def __init__(self, pool: ConnectionPool, timeout: float) -> None:
+        self._pool = pool
+        self._timeout = timeout
+        self._queue: list[_Request] = []
+        self._task: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._scripts: dict[str, str] = {}
+
+    def bind(self, script: Script) -> str:
+        """Remember a script's source, in case the server does not; return its SHA-1."""
+        self._scripts[script.sha] = script.source
+        return script.sha
+
+    async def ask(self, *commands: Command, repeatable: bool = False) -> list[Any]:
+        """Send commands and return their replies, in order.
+
+        An error that Redis replies with is in the list, not raised.
+
+        Args:
+            repeatable: they change nothing, so they may be sent again if
+                the connection breaks.
+
+        Raises:
+            StoreError: no connection, no answer in time, or it broke.
+                Commands that change something may have been applied.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._check_loop(loop)
+        future: asyncio.Future[list[Any]] = loop.create_future()
+        self._queue.append(_Request(commands, future, repeatable))
+        if self._task is None:
+            self._task = loop.create_task(self._work())
+        return await future
+
+    def _check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not None:
+            raise ConfigurationError(
+                "this RedisStore was used in another event loop or process; create one store"
+                " (and one SessionManager) per event loop, after forking"
+            )
+        self._loop = loop
+
+    async def _work(self) -> None:
+        """Send batch after batch until nobody waits any more."""
+        try:
+            while self._queue:
+                batch, self._queue = self._queue, []
+                try:
+                    async with asyncio.timeout(self._timeout):
+                        await self._serve(batch)
+                except TimeoutError:
+                    # What queued up behind a dead server has waited long
+                    # enough too.
+                    batch += self._queue
+                    self._queue = []
+                    _fail(batch, "the session store did not answer in time", None)
+                except (RedisError, OSError) as error:
+                    _fail(batch, "the session store cannot be reached", error)
+                except asyncio.CancelledError:
+                    _fail(batch + self._queue, "the session store was closed", None)
+                    self._queue = []
+                    raise
+        finally:
+            self._task = None
+
+    async def _serve(self, batch: list[_Request]) -> None:
+        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            await self._exchange(connection, batch)
+        except (RedisError, OSError) as error:
+            # It broke under us. What changes nothing is asked once more,
+            # on a new connection; the rest may have been applied.
+            _fail([r for r in batch if not r.repeatable], "the session store hung up", error)
+            await connection.disconnect()
+            again = [request for request in batch if request.repeatable]
+            if again:
+                await self._exchange(connection, again)
+        finally:
+            await self._pool.release(connection)
+
+    async def _exchange(self, connection: AbstractConnection, batch: list[_Request]) -> None:
+        """Write every command, read every reply, hand them out."""
+        commands = [command for request in batch for command in request.commands]
+        replies = await self._round_trip(connection, commands)
+        missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if missing:
+            # Nothing was applied, so these may be sent again, in full.
+            sources = [
+                ("EVAL", self._scripts[str(commands[i][1])], *commands[i][2:]) for i in missing
+            ]
+            answers = await self._round_trip(connection, sources)
+            for i, answer in zip(missing, answers, strict=True):
+                replies[i] = answer
+        start = 0
+        for request in batch:
+            end = start + len(request.commands)
+            if not request.future.done():
+                request.future.set_result(replies[start:end])
+            start = end
+
+    async def _round_trip(
+        self, connection: AbstractConnection, commands: list[Command]
+    ) -> list[Any]:
+        data = b"".join([pack_command(command) for command in commands])  # type: ignore[arg-type]
+        await connection.send_packed_command(data)
+        replies: list[Any] = []
+        for _ in commands:
+            try:
+                replies.append(await connection.read_response())
+            except ResponseError as error:
+                replies.append(error)
+        return replies
+
+    async def drop(self) -> None:
+        """Close every connection of the pool; they can no longer be trusted."""
+        await self._pool.disconnect(inuse_connections=True)
+
+    async def close(self) -> None:
+        """Finish the batch under way and stop."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=self._timeout)
+        if self._task is not None:
+            self._task.cancel()
+
+
+def _fail(batch: list[_Request], message: str, cause: BaseException | None) -> None:
+    for request in batch:
+        if not request.future.done():
+            error = StoreError(message)
+            error.__cause__ = cause
+            request.future.set_exception(error)

@@ -1,0 +1,155 @@
+"""The Lua that runs inside Redis: each script is one atomic step on one key.
+
+(`PEEK` reads many keys; it changes none.) A session is a HASH. Its
+bookkeeping stands in fields that begin with the byte 0xFF, which no
+UTF-8 text contains, so that every other field is simply one of the
+user's keys:
+
+======  =============================================================
+field   content
+======  =============================================================
+FF m    `Meta.encode()`: format number, id, digest of the secret, ...
+FF g    generation, decimal
+FF v    version, decimal
+FF a    absolute deadline, milliseconds since the epoch, server's clock
+FF u    user id; absent when nobody is logged in
+FF p    "1" on a provisional record, else absent
+======  =============================================================
+
+The idle deadline is the key's own time to live. Oldest server: 6.2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+#: Commit answers, in place of a version.
+GONE, ROTATED, CONFLICT = -1, -2, -3
+
+
+class Script:
+    """A script's source and the SHA-1 by which Redis knows it."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.sha = hashlib.sha1(source.encode()).hexdigest()  # noqa: S324  # Redis names it so
+
+
+_NOW = """
+local function now()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+"""
+
+# Lua's stack holds about 8,000 values, so long lists go in slices.
+_SLICES = """
+local function slices(command, key, first, last)
+  for i = first, last, 1000 do
+    redis.call(command, key, unpack(ARGV, i, math.min(i + 999, last)))
+  end
+end
+"""
+
+#: ARGV: meta, ttl ms, absolute ms, user id or '', provisional, key, value, ...
+CREATE = Script(
+    _NOW
+    + _SLICES
+    + r"""
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('HSET', KEYS[1], '\255m', ARGV[1], '\255g', 1, '\255v', 1,
+  '\255a', string.format('%.0f', now() + ARGV[3]))
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], '\255u', ARGV[4]) end
+if ARGV[5] ~= '' then redis.call('HSET', KEYS[1], '\255p', '1') end
+slices('HSET', KEYS[1], 6, #ARGV)
+redis.call('PEXPIRE', KEYS[1], math.min(ARGV[2], ARGV[3]))
+return 1
+"""
+)
+
+#: ARGV: generation, version or '', ttl ms or 0, flags, meta or '', user id or '',
+#: index of the last value to set, key, value, ..., key to delete, ...
+#: Flags: c clear, p confirm, v count the version up.
+COMMIT = Script(
+    _NOW
+    + _SLICES
+    + rf"""
+local key = KEYS[1]
+local b = redis.call('HMGET', key, '\255g', '\255v', '\255a', '\255p')
+if not b[1] or not b[2] then return {{{GONE}}} end
+if b[1] ~= ARGV[1] then return {{{ROTATED}}} end
+if ARGV[2] ~= '' and b[2] ~= ARGV[2] then return {{{CONFLICT}}} end
+local function flag(name) return string.find(ARGV[4], name, 1, true) end
+if flag('c') then
+  for _, field in ipairs(redis.call('HKEYS', key)) do
+    if string.byte(field) ~= 255 then redis.call('HDEL', key, field) end
+  end
+end
+local last = tonumber(ARGV[7])
+slices('HSET', key, 8, last)
+slices('HDEL', key, last + 1, #ARGV)
+if ARGV[5] ~= '' then
+  redis.call('HSET', key, '\255m', ARGV[5], '\255g', b[1] + 1)
+  if ARGV[6] ~= '' then redis.call('HSET', key, '\255u', ARGV[6])
+  else redis.call('HDEL', key, '\255u') end
+end
+if b[4] and flag('p') then redis.call('HDEL', key, '\255p') end
+local version = tonumber(b[2])
+if flag('v') then version = redis.call('HINCRBY', key, '\255v', 1) end
+local want = tonumber(ARGV[3])
+if want == 0 then return {{version}} end
+local left = redis.call('PTTL', key)
+if b[3] then want = math.min(want, b[3] - now()) end
+if want > left then
+  redis.call('PEXPIRE', key, want)
+  left = want
+end
+return {{version, left}}
+"""
+)
+
+#: ARGV: generation or '', user id or ''. Answers the user id, or '' for nobody's.
+DELETE = Script(
+    rf"""
+local b = redis.call('HMGET', KEYS[1], '\255g', '\255u')
+if not b[1] then return {GONE} end
+if ARGV[2] ~= '' and b[2] ~= ARGV[2] then return {GONE} end
+if ARGV[1] ~= '' and b[1] ~= ARGV[1] then return {ROTATED} end
+redis.call('DEL', KEYS[1])
+return b[2] or ''
+"""
+)
+
+#: Answers, for each key, its generation, time to live in ms, provisional flag.
+PEEK = Script(
+    r"""
+local answer = {}
+for i, key in ipairs(KEYS) do
+  local b = redis.call('HMGET', key, '\255g', '\255p')
+  local at = 3 * i
+  answer[at - 2] = b[1]
+  answer[at - 1] = b[1] and redis.call('PTTL', key) or -2
+  answer[at] = b[2]
+end
+return answer
+"""
+)
+
+#: ARGV: id, lifetime ms, how many to keep or 0. Answers the oldest beyond those.
+INDEX_ADD = Script(
+    _NOW
+    + r"""
+local time = now()
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', time)
+redis.call('ZADD', KEYS[1], string.format('%.0f', time + ARGV[2]), ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local keep = tonumber(ARGV[3])
+if keep == 0 then return {} end
+local old = {}
+local over = redis.call('ZCARD', KEYS[1]) - keep
+for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  if #old < over and id ~= ARGV[1] then old[#old + 1] = id end
+end
+return old
+"""
+)
