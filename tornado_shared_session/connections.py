@@ -1,0 +1,131 @@
+"""The live sockets of this process, by session.
+
+It knows which connection relies on which session and in what state it
+is; it knows nothing of transports. `Connection._close` is for those who
+do: see `transport.py`.
+"""
+
+from __future__ import annotations
+
+import abc
+import enum
+import time
+from collections.abc import Iterator
+
+from .errors import SessionEnded
+from .events import Reporter
+from .record import Record
+
+#: After these a client is told not to come back; after the others
+#: (expired, rotated, shutdown) its transport closes and it may try again.
+FINAL = frozenset({"logged_out", "revoked", "replaced"})
+
+
+class Phase(enum.Enum):
+    """A connection's life. It hears and speaks only while open."""
+
+    LOADING = "loading"
+    OPEN = "open"
+    ENDED = "ended"
+
+
+class Connection(abc.ABC):
+    """One live socket that relies on one session.
+
+    Attributes:
+        id: the session's id.
+        generation: of the credential it came in with; 0 while loading.
+        minimum: a generation that the store was seen to have, while loading.
+        deadline: when the session ends as far as known (monotonic seconds).
+        phase: see `Phase`.
+        reason: why it ended, else "".
+    """
+
+    __slots__ = ("deadline", "generation", "id", "minimum", "phase", "reason")
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.generation = 0
+        self.minimum = 0
+        self.deadline = float("inf")
+        self.phase = Phase.LOADING
+        self.reason = ""
+
+    def admit(self, record: Record) -> None:
+        """The session was loaded: let the connection hear and speak.
+
+        Raises:
+            SessionEnded: it ended, or was rotated, while it loaded.
+        """
+        if self.phase is Phase.ENDED:
+            raise SessionEnded(self.reason)
+        if record.generation < self.minimum:
+            raise SessionEnded("rotated")
+        self.generation = record.generation
+        self.phase = Phase.OPEN
+        self.verified(record.ttl)
+
+    def verified(self, ttl: float) -> None:
+        """The store said that the session lives `ttl` seconds more."""
+        self.deadline = time.monotonic() + ttl
+
+    def end(self, reason: str) -> None:
+        """Close it and tell the client why; the second time does nothing."""
+        if self.phase is Phase.ENDED:
+            return
+        self.phase = Phase.ENDED
+        self.reason = reason
+        self._close(reason, final=reason in FINAL)
+
+    @abc.abstractmethod
+    def _close(self, reason: str, *, final: bool) -> None:
+        """Say farewell and close the transport, soon; must not block or raise."""
+
+
+class Connections:
+    """The registry. A connection enters it before its session is loaded,
+    so that no revocation can slip between."""
+
+    def __init__(self, report: Reporter) -> None:
+        self._report = report
+        self._by_id: dict[str, set[Connection]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_id.values()))
+
+    def __iter__(self) -> Iterator[Connection]:
+        return (connection for some in list(self._by_id.values()) for connection in list(some))
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._by_id
+
+    def ids(self) -> list[str]:
+        """Return the ids of all sessions with a connection here."""
+        return list(self._by_id)
+
+    def of(self, id: str) -> list[Connection]:
+        """Return the connections of one session."""
+        return list(self._by_id.get(id, ()))
+
+    def add(self, connection: Connection) -> None:
+        """Enter a connection; twice is harmless."""
+        self._by_id.setdefault(connection.id, set()).add(connection)
+
+    def discard(self, connection: Connection) -> None:
+        """Take a connection out; twice is harmless."""
+        some = self._by_id.get(connection.id)
+        if some is not None:
+            some.discard(connection)
+            if not some:
+                del self._by_id[connection.id]
+
+    def end(self, id: str, reason: str) -> None:
+        """End every connection of a session."""
+        for connection in self.of(id):
+            self.end_one(connection, reason)
+
+    def end_one(self, connection: Connection, reason: str) -> None:
+        """End one connection; its failure to close is not the others' affair."""
+        if connection.phase is not Phase.ENDED:
+            self._report("connection_closed", connection.id, reason)
+            connection.end(reason)

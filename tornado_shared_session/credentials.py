@@ -1,0 +1,260 @@
+"""How a client carries its credential: here, in a signed cookie.
+
+This file turns a request into credentials and a credential into a
+response header. It verifies signatures and nothing else: whether a
+credential is worth anything is for the record to say. The raw value
+goes no further than this file.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+from tornado.httputil import HTTPServerRequest
+from tornado.web import (
+    RequestHandler,
+    create_signed_value,
+    decode_signed_value,
+    get_signature_key_version,
+)
+
+from .errors import ConfigurationError
+from .events import logger
+from .record import Credential
+
+Secret = str | bytes | Mapping[int, str | bytes]
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # RFC 6265, cookie-name
+_ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")  # RFC 6265, any CHAR but controls and ";"
+_LONGEST = 512  # ours have about 190 characters
+_MOST = 4  # cookies of our name that are looked at; a browser sends one, perhaps two
+
+
+class Credentials(Protocol):
+    """Where credentials are found in a request and put in a response.
+
+    `SignedCookie` is the one most applications use. An object with
+    these two methods may take its place, for instance to read a cookie
+    that another framework signed. If it has a ``bind(secret,
+    key_version)`` method too, it is called with the application's
+    ``cookie_secret`` before the first request.
+    """
+
+    def read(self, request: HTTPServerRequest) -> list[Credential]:
+        """Return what the client presents, verified, without duplicates.
+
+        Forged, malformed, expired or absent: an empty list, never an
+        error. More than one: the caller takes the one that names a live
+        session, if only one does.
+        """
+
+    def write(self, handler: RequestHandler, credential: Credential | None) -> None:
+        """Hand the client a new credential, or take its own away (None).
+
+        Called before the response head leaves and after the session is
+        stored.
+        """
+
+
+class SignedCookie:
+    """The credential in a cookie, signed with Tornado's signed values.
+
+    Args:
+        name: the cookie's name. ``__Host-`` and ``__Secure-`` prefixes
+            are honoured (RFC 6265bis, section 4.1.3).
+        domain, path: as in `RequestHandler.set_cookie`.
+        secure: True, False, or ``"auto"``: Secure unless the request's
+            Host is a loopback address.
+        samesite: ``"Lax"``, ``"Strict"`` or ``"None"``.
+        partitioned: CHIPS, for pages inside other sites' pages.
+        max_age: seconds the browser keeps it, or None: until it closes.
+
+    The cookie is always HttpOnly.
+
+    Raises:
+        ConfigurationError: the attributes contradict each other.
+    """
+
+    def __init__(
+        self,
+        name: str = "session",
+        *,
+        domain: str | None = None,
+        path: str = "/",
+        secure: bool | Literal["auto"] = "auto",
+        samesite: Literal["Lax", "Strict", "None"] = "Lax",
+        partitioned: bool = False,
+        max_age: int | None = None,
+    ) -> None:
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            raise ConfigurationError(f"SignedCookie(name={name!r}) is not a cookie name")
+        for label, value in (("domain", domain), ("path", path)):
+            if value is not None and not (isinstance(value, str) and _ATTRIBUTE.fullmatch(value)):
+                raise ConfigurationError(
+                    f"SignedCookie({label}={value!r}) cannot stand in a cookie"
+                )
+        if secure not in (True, False, "auto"):
+            raise ConfigurationError(f'SignedCookie(secure={secure!r}): use True, False or "auto"')
+        if samesite not in ("Lax", "Strict", "None"):
+            raise ConfigurationError(
+                f'SignedCookie(samesite={samesite!r}): use "Lax", "Strict" or "None"'
+            )
+        if max_age is not None and (type(max_age) is not int or max_age <= 0):
+            raise ConfigurationError(f"SignedCookie(max_age={max_age!r}): use a number of seconds")
+        prefixed = name.lower().startswith(("__host-", "__secure-"))
+        if name.lower().startswith("__host-") and (domain is not None or path != "/"):
+            raise ConfigurationError(
+                f'SignedCookie(name={name!r}) takes no domain and path="/": browsers refuse a'
+                " __Host- cookie with anything else; drop domain= and path=, or the prefix"
+            )
+        must = prefixed or samesite == "None" or partitioned
+        if must and secure is False:
+            raise ConfigurationError(
+                "SignedCookie(secure=False) contradicts a __Host-/__Secure- name, samesite="
+                '"None" and partitioned=True: browsers drop such a cookie unless it is Secure;'
+                " use secure=True"
+            )
+        self.name = name
+        self._domain = domain
+        self._path = path
+        self._secure: bool | Literal["auto"] = True if must else secure
+        attributes = f"; Path={path}" + (f"; Domain={domain}" if domain else "")
+        self._tail = f"; HttpOnly; SameSite={samesite}" + ("; Partitioned" if partitioned else "")
+        self._head = attributes
+        self._lifetime = "" if max_age is None else f"; Max-Age={max_age}"
+        self._key: Secret | None = None
+        self._key_version: int | None = None
+        self._warned = False
+
+    def __repr__(self) -> str:
+        return f"SignedCookie({self.name!r})"
+
+    def bind(self, secret: Secret, key_version: int | None) -> None:
+        """Take the application's ``cookie_secret`` and ``key_version``."""
+        self._key = secret
+        self._key_version = key_version
+
+    def read(self, request: HTTPServerRequest) -> list[Credential]:
+        """Return the verified credentials in the Cookie header, at most four."""
+        values = self._values(request)
+        if not values:
+            return []
+        found: list[Credential] = []
+        for value in values:
+            credential = self._verify(value)
+            if credential is not None and credential not in found:
+                found.append(credential)
+        return found
+
+    def write(self, handler: RequestHandler, credential: Credential | None) -> None:
+        """Add the Set-Cookie header."""
+        if credential is None:
+            pair = f"{self.name}=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+        else:
+            pair = f"{self.name}={self._sign(credential)}{self._lifetime}"
+        secure = "; Secure" if self._is_secure(handler.request) else ""
+        handler.add_header("Set-Cookie", pair + self._head + secure + self._tail)
+
+    def _values(self, request: HTTPServerRequest) -> list[str]:
+        # Not `request.cookies`: it strips non-ASCII blanks from names, so
+        # that "\xa0session" would shadow "session", and keeps only the
+        # last of several cookies.
+        values: list[str] = []
+        for header in request.headers.get_list("Cookie"):
+            for pair in header.split(";"):
+                name, equals, value = pair.partition("=")
+                if equals and name.strip(" \t") == self.name and len(values) < _MOST:
+                    value = value.strip(" \t")
+                    if len(value) > 1 and value[0] == value[-1] == '"':
+                        value = value[1:-1]
+                    if value not in values and value.startswith("2|") and len(value) <= _LONGEST:
+                        values.append(value)
+        return values
+
+    def _verify(self, value: str) -> Credential | None:
+        assert self._key is not None, "bind() comes before the first request"
+        if not value.isascii():
+            return None
+        # No age limit: how long a session lives is the store's business.
+        # Never version 1: it is HMAC-SHA1 and logs the whole cookie.
+        data = decode_signed_value(
+            self._key,  # type: ignore[arg-type]  # a Mapping serves where Tornado says dict
+            self.name,
+            value,
+            max_age_days=float("inf"),
+            min_version=2,
+        )
+        if data is None or not data.isascii():
+            return None
+        renew = isinstance(self._key, Mapping) and (
+            get_signature_key_version(value) != self._key_version
+        )
+        return Credential.parse(data.decode("ascii"), renew=renew)
+
+    def _sign(self, credential: Credential) -> str:
+        assert self._key is not None, "bind() comes before the first response"
+        return create_signed_value(
+            self._key,  # type: ignore[arg-type]
+            self.name,
+            str(credential),
+            key_version=self._key_version,
+        ).decode("ascii")
+
+    def _is_secure(self, request: HTTPServerRequest) -> bool:
+        if self._secure != "auto":
+            return self._secure
+        if is_loopback(request.host_name):
+            return False
+        if request.protocol != "https" and not self._warned:
+            self._warned = True
+            logger.warning(
+                "a session cookie marked Secure was sent over plain HTTP to Host %r, and browsers"
+                " will drop it. Behind a TLS proxy: HTTPServer(app, xheaders=True). Without TLS:"
+                " SessionManager(credentials=SignedCookie(secure=False))",
+                request.host_name,
+            )
+        return True
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a Host header names this machine's loopback."""
+    host = host.lower().rstrip(".").strip("[]")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_secret(secret: object, key_version: object) -> None:
+    """Refuse what Tornado's signed values cannot work with, early and by name.
+
+    Raises:
+        ConfigurationError: always names the setting.
+    """
+    if secret is None or secret in ("", b""):
+        raise ConfigurationError(
+            "no secret to sign session cookies with: pass cookie_secret=... to the Application,"
+            " or secret=... to the SessionManager"
+            ' (python -c "import secrets; print(secrets.token_hex(32))" makes one)'
+        )
+    if isinstance(secret, Mapping):
+        if not secret or not all(
+            type(k) is int and isinstance(v, str | bytes) and v for k, v in secret.items()
+        ):
+            raise ConfigurationError(
+                "cookie_secret as a dict maps key versions (int) to secrets (str or bytes)"
+            )
+        if key_version not in secret:
+            raise ConfigurationError(
+                f"key_version={key_version!r} is not in cookie_secret: with a dict of secrets,"
+                " pass key_version=... naming the one that signs"
+            )
+    elif not isinstance(secret, str | bytes):
+        raise ConfigurationError(
+            f"cookie_secret is a {type(secret).__qualname__}; use str, bytes or a dict of them"
+        )

@@ -1,0 +1,171 @@
+"""A manager's own life: its settings, its services, its start and its end.
+
+And what has to reach the other processes, because services are who
+hears it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from .connections import Connections
+from .credentials import Credentials, Secret, check_secret
+from .errors import ConfigurationError, StoreError
+from .events import Reporter, logger
+from .notices import Notice, notices
+from .policy import Policy
+from .stores.base import Store
+
+
+class Service(Protocol):
+    """Something that runs as long as the manager does: the watcher."""
+
+    def start(self) -> None:
+        """Begin; called in the running event loop."""
+
+    async def stop(self) -> None:
+        """End, and wait for what was begun; twice is harmless."""
+
+    def notice(self, notice: Notice) -> None:
+        """Take a notice that was made in this process."""
+
+    def health(self) -> Mapping[str, Any]:
+        """Say how things are, for `SessionManager.health`."""
+
+
+class Lifecycle:
+    """The part of the session manager that starts, stops and tells.
+
+    Args:
+        embedded: the store was not chosen but defaulted to.
+        secret: signs credentials; None: the Application's ``cookie_secret``.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        policy: Policy,
+        credentials: Credentials,
+        report: Reporter,
+        *,
+        embedded: bool,
+        secret: Secret | None,
+    ) -> None:
+        self.store = store
+        self.policy = policy
+        self.credentials = credentials
+        self.report = report
+        self.connections = Connections(report)
+        self._embedded = embedded
+        self._secret = secret
+        self._settings: Mapping[str, Any] | None = None
+        self._bound: tuple[object, object] | None = None
+        self._services: list[Service] = []
+        self._started = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        if secret is not None:
+            # Of several secrets the one with the highest version signs.
+            version = max(secret, default=None) if isinstance(secret, Mapping) else None
+            self._bind_secret(secret, version)
+
+    def bind(self, settings: Mapping[str, Any]) -> None:
+        """Take what an Application's settings say; called with each request.
+
+        Raises:
+            ConfigurationError: no usable ``cookie_secret``, or another
+                one than that of an Application bound before.
+        """
+        if settings is self._settings:
+            return
+        if self._secret is None:
+            self._bind_secret(settings.get("cookie_secret"), settings.get("key_version"))
+        if self._embedded and self._settings is None and not settings.get("debug"):
+            logger.warning(
+                "sessions live in this process's memory: they end with it and no other process"
+                " sees them. In production: SessionManager(RedisStore(...))"
+            )
+        self._settings = settings
+
+    def _bind_secret(self, secret: Any, key_version: Any) -> None:
+        check_secret(secret, key_version)
+        if self._bound not in (None, (secret, key_version)):
+            raise ConfigurationError(
+                "two Applications with different cookie_secret (or key_version) share one"
+                " SessionManager: give both the same, or pass secret=... to the SessionManager"
+            )
+        self._bound = (secret, key_version)
+        bind = getattr(self.credentials, "bind", None)
+        if bind is not None:
+            bind(secret, key_version)
+
+    def attach(self, service: Service) -> None:
+        """Run a service as long as the manager runs."""
+        self._services.append(service)
+        if self._started:
+            service.start()
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """What was attached."""
+        return tuple(self._services)
+
+    async def start(self) -> None:
+        """Start the services; called by itself at first use."""
+        if not self._started:
+            self._started = True
+            await self.store.open()
+            for service in self._services:
+                service.start()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something that nobody waits for; it ends with the manager."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Stop the services and close the store; twice is harmless."""
+        self._started = False
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=1)
+        for task in list(self._tasks):
+            task.cancel()
+        for service in self._services:
+            await service.stop()
+        await self.store.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def health(self) -> dict[str, Any]:
+        """Say how things are: ``store`` ("ok" or what failed), counts, services."""
+        state: dict[str, Any] = {"store": "ok", "connections": len(self.connections)}
+        try:
+            await self.store.peek(["A" * 22])
+        except StoreError as error:
+            state["store"] = str(error)
+        for service in self._services:
+            state.update(service.health())
+        return state
+
+    async def announce(self, reason: str, ids: list[str]) -> None:
+        """Publish notices, and act on them in this process without the detour."""
+        for notice in notices(reason, ids):
+            for service in self._services:
+                service.notice(notice)
+            try:
+                await self.store.publish(notice.encode())
+            except StoreError as error:
+                self.report("store_failed", detail=f"notice not sent: {error}")

@@ -1,0 +1,324 @@
+"""The use cases: load, save, rotate, destroy. Policy meets store here.
+
+It knows no HTTP and no Socket.IO: how a credential reaches a client is
+the carrier's business, what an ended session does to sockets the
+watcher's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+from . import rotation, transactions
+from .connections import Connection
+from .credentials import Credentials, Secret, SignedCookie
+from .errors import ConfigurationError, SessionEnded, StoreError
+from .events import Hook, Reporter
+from .policy import Duration, make_policy
+from .record import Credential, Delta, Meta, Record, Verdict, is_id
+from .serializers import MsgpackSerializer, Serializer
+from .session import Carrier, Session, State, session_room, user_room
+from .stores.base import Store
+from .stores.memory import MemoryStore
+from .users import UserSessions
+
+T = TypeVar("T")
+
+
+class SessionManager(UserSessions):
+    """One set of sessions, shared by everything that is given this object.
+
+    Args:
+        store: where sessions live; default: this process's memory.
+        idle_timeout: a session without activity ends after this long.
+        absolute_timeout: no session lives longer.
+        touch_interval: activity moves the deadline at most this often;
+            default: a tenth of `idle_timeout`, at most a minute.
+        reload_interval: how often sessions with open connections are
+            looked up.
+        max_sessions_per_user: the oldest ends with reason ``replaced``.
+        sockets_keep_alive: an open socket counts as activity.
+        credentials: how clients carry their credential; default
+            `SignedCookie()`.
+        serializer: values to bytes; default `MsgpackSerializer()`.
+        secret: signs credentials; default: the Application's
+            ``cookie_secret``.
+        rotation_grace: see `policy.Policy`.
+        max_unverified: see `policy.Policy`.
+        on_event: called with each `SessionEvent`.
+
+    Durations are seconds or `timedelta`.
+
+    Raises:
+        ConfigurationError: it names the setting and the remedy.
+    """
+
+    def __init__(
+        self,
+        store: Store | None = None,
+        *,
+        idle_timeout: Duration = 1800,
+        absolute_timeout: Duration = 43200,
+        touch_interval: Duration | None = None,
+        reload_interval: Duration = 15,
+        max_sessions_per_user: int | None = None,
+        sockets_keep_alive: bool = False,
+        credentials: Credentials | None = None,
+        serializer: Serializer | None = None,
+        secret: Secret | None = None,
+        rotation_grace: Duration = 60,
+        max_unverified: Duration = 30,
+        on_event: Hook | None = None,
+    ) -> None:
+        if store is not None and not isinstance(store, Store):
+            raise ConfigurationError(
+                f"SessionManager takes a store, not a {type(store).__qualname__}: for instance"
+                ' SessionManager(RedisStore("redis://localhost:6379/0"))'
+            )
+        for name, part, methods in (
+            ("credentials", credentials, ("read", "write")),
+            ("serializer", serializer, ("encode", "decode")),
+        ):
+            if part is not None and not all(callable(getattr(part, m, None)) for m in methods):
+                raise ConfigurationError(f"{name}= must have the methods {' and '.join(methods)}")
+        if on_event is not None and not callable(on_event):
+            raise ConfigurationError("on_event= must be a function of one SessionEvent")
+        super().__init__(
+            MemoryStore() if store is None else store,
+            make_policy(
+                idle_timeout=idle_timeout,
+                absolute_timeout=absolute_timeout,
+                touch_interval=touch_interval,
+                reload_interval=reload_interval,
+                rotation_grace=rotation_grace,
+                max_unverified=max_unverified,
+                max_sessions_per_user=max_sessions_per_user,
+                sockets_keep_alive=sockets_keep_alive,
+            ),
+            SignedCookie() if credentials is None else credentials,
+            Reporter(on_event),
+            embedded=store is None,
+            secret=secret,
+        )
+        self.serializer: Serializer = MsgpackSerializer() if serializer is None else serializer
+        self._queues = transactions.Queues()
+
+    def __repr__(self) -> str:
+        return f"<SessionManager {self.store!r} {len(self.connections)} connections>"
+
+    # -- from a credential to a session ------------------------------------
+
+    async def load(self, credential: Credential) -> Session | None:
+        """Return the live session that a credential names; None if there is none."""
+        session = await self.resolve([credential], None)
+        return None if session._state is not State.LIVE else session
+
+    async def resolve(self, presented: list[Credential], carrier: Carrier | None) -> Session:
+        """Return the session for what a client presents.
+
+        Nothing, or nothing that the store knows: a new session. A
+        superseded credential: one that has ended, so that it neither
+        authenticates nor is replaced by a new one. Several live ones:
+        likewise, for who the client is cannot be told.
+
+        Raises:
+            StoreError: it could not be found out.
+        """
+        if not self._started:
+            await self.start()
+        live: list[Session] = []
+        superseded = False
+        for credential in presented:
+            record = await self.fetch(credential.id)
+            if record is None:
+                continue
+            verdict = record.judge(credential, time.time(), self.policy.rotation_grace)
+            if verdict is Verdict.LIVE:
+                live.append(Session(self, record, carrier=carrier))
+                if credential.renew and carrier is not None and carrier.can_issue():
+                    carrier.issued(credential, record.meta.user_id)
+            elif verdict is Verdict.SUPERSEDED:
+                superseded = True
+                self.report("superseded", credential.id)
+        if len(live) == 1:
+            return live[0]
+        if live:
+            self.report("ambiguous", live[0].id, f"{len(live)} live sessions")
+            return Session(self, ended="ambiguous")
+        if superseded:
+            return Session(self, ended="rotated")
+        return Session(self, carrier=carrier)
+
+    # -- what sessions ask for ----------------------------------------------
+
+    def unsettled(self, session: Session, touch: bool = True) -> bool:
+        """Whether `save()` has anything to do: changes, or a deadline to move."""
+        if session._state is State.ENDED:
+            return False
+        return session.modified or (touch and self._touch_due(session))
+
+    def _touch_due(self, session: Session) -> bool:
+        record = session._record
+        if record is None:
+            return False
+        if record.provisional:
+            # The cookie came back, so the client keeps cookies; a socket
+            # alone does not tell.
+            return session._carrier is not None
+        return self.touch_due(record.ttl, record.meta.created_at)
+
+    def touch_due(self, ttl: float, created_at: float) -> bool:
+        """Whether activity now should move a deadline that is `ttl` seconds away."""
+        policy = self.policy
+        left = created_at + policy.absolute_timeout - time.time()
+        return min(policy.idle_timeout, left) - ttl >= policy.touch_interval
+
+    async def save(self, session: Session, *, touch: bool = True) -> None:
+        """Store what changed and, where due, the new deadline."""
+        if session._state is State.ENDED:
+            if session.modified:
+                session._check_writable()
+            return
+        changes, deleted = session._take_changes()
+        try:
+            if session._state is State.NEW:
+                if changes:
+                    await self.create(session, changes)
+                return
+            changed = bool(changes or deleted)
+            record = session._record
+            due = self._touch_due(session) or (
+                changed and record is not None and record.provisional
+            )
+            if changed or (touch and due):
+                ttl = self.policy.idle_timeout if touch and due else 0
+                await self.commit(session, changes, deleted, ttl)
+        except BaseException:
+            session._put_back(changes, deleted)
+            raise
+
+    async def create(
+        self,
+        session: Session,
+        values: Mapping[bytes, bytes],
+        *,
+        user_id: str | None = None,
+        provisional: bool = False,
+    ) -> None:
+        """Store a new session and hand its credential to the carrier."""
+        carrier = rotation.issuing(session, "storing a new session")
+        policy = self.policy
+        credential = Credential.generate(session.id)
+        meta = Meta(session.id, credential.digest, time.time(), user_id)
+        ttl = policy.provisional_timeout if provisional else policy.idle_timeout
+        record = Record(meta, 1, 1, ttl, dict(values), provisional)
+        if not await self.store.create(record, policy.absolute_timeout):
+            raise StoreError("the new session's id is taken")
+        session._become(record)
+        carrier.issued(credential, user_id)
+        self.report("created", session.id)
+
+    async def commit(
+        self,
+        session: Session,
+        changes: Mapping[bytes, bytes],
+        deleted: set[str],
+        ttl: float,
+        *,
+        version: int | None = None,
+    ) -> None:
+        """Commit changes of a stored session and let the object know."""
+        record = session._record
+        assert record is not None
+        delta = Delta(
+            session.id,
+            record.generation,
+            ttl,
+            version,
+            changes,
+            tuple(key.encode() for key in deleted),
+        )
+        try:
+            committed = await self.store.commit(delta)
+        except SessionEnded as error:
+            session._end(error.reason)
+            raise
+        session._commit_changes(changes, deleted)
+        session._committed(committed.version, committed.ttl)
+
+    async def reload(self, session: Session) -> None:
+        """Read it again; what was not saved is dropped."""
+        if session._state is State.ENDED:
+            session._check_writable()
+        if session._record is None:
+            session._show({})
+            return
+        record = await self.fetch(session.id)
+        if record is None or record.generation != session._record.generation:
+            session._end("expired" if record is None else "rotated")
+            session._check_writable()
+        assert record is not None
+        session._adopt(record)
+
+    async def touch(self, session: Session) -> None:
+        """Move the deadline forward, if there is anything stored to move."""
+        if session._state is State.ENDED:
+            session._check_writable()
+        if session._record is not None:
+            await self.commit(session, {}, set(), self.policy.idle_timeout)
+
+    async def extend(self, connection: Connection) -> None:
+        """Count something a connection did as activity: move its deadline."""
+        delta = Delta(connection.id, connection.generation, self.policy.idle_timeout, confirm=False)
+        committed = await self.store.commit(delta)
+        if committed.ttl is not None:
+            connection.verified(committed.ttl)
+
+    async def transact(self, session: Session, fn: Callable[[Session], T | Awaitable[T]]) -> T:
+        """See `Session.transact`."""
+        return await transactions.transact(self, self._queues, session, fn)
+
+    async def rotate(self, session: Session, user_id: str | None, login: bool) -> None:
+        """See `Session.regenerate` and `Session.login`."""
+        await rotation.rotate(self, session, user_id, login)
+
+    async def destroy_session(self, session: Session) -> None:
+        """Log out. See `Session.destroy`."""
+        if session._state is State.ENDED:
+            if session._reason in ("rotated", "ambiguous"):
+                session._check_writable()
+            return
+        record, carrier = session._record, session._carrier
+        if record is None:
+            session._show({})
+            return
+        try:
+            deleted = await self.store.delete(session.id, generation=record.generation)
+        except SessionEnded as error:
+            session._end(error.reason)
+            raise
+        session._end("logged_out")
+        if carrier is not None:
+            carrier.revoked()
+        user_id = None if deleted is None else deleted.user_id
+        await self.ended([session.id], "logged_out", user_id)
+
+    # -- rooms -----------------------------------------------------------
+
+    async def room(self, id: str) -> str:
+        """Name the room of a session that is known by its id.
+
+        Raises:
+            SessionEnded: there is no such session.
+            StoreError: its generation could not be asked.
+        """
+        (peek,) = await self.store.peek([id]) if is_id(id) else [None]
+        if peek is None:
+            raise SessionEnded("expired")
+        return session_room(id, peek.generation)
+
+    def user_room(self, user_id: str) -> str:
+        """Name the room of all connections of a user."""
+        return user_room(user_id)

@@ -1,0 +1,113 @@
+"""A new secret for a session: `regenerate()` and `login()`.
+
+The id stays and the generation goes up, in one write of one key; what
+came in with the old generation is cut off. The new credential must
+reach the client, so there has to be a response to carry it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from .errors import SessionEnded, SessionError
+from .policy import Policy
+from .record import Credential, Delta
+from .session import Backend, Carrier, Session, State
+from .stores.base import Store
+
+
+class Rotator(Backend, Protocol):
+    """What a rotation needs of the manager."""
+
+    store: Store
+    policy: Policy
+
+    async def create(
+        self, session: Session, values: Mapping[bytes, bytes], *, user_id: str | None = None
+    ) -> None: ...
+    async def index(self, user_id: str, id: str) -> list[str]: ...
+    async def unindex(self, user_id: str, ids: list[str]) -> None: ...
+    async def replace(self, user_id: str | None, ids: list[str]) -> None: ...
+
+
+def issuing(session: Session, what: str) -> Carrier:
+    """Return the carrier of a session that needs a new credential.
+
+    Raises:
+        SessionError: there is no response left to carry it.
+    """
+    carrier = session._carrier
+    if carrier is None or not carrier.can_issue():
+        raise SessionError(
+            f"{what} needs a response whose head has not left, to carry the credential to the"
+            " client: do it in an HTTP handler, before flush() or finish()"
+        )
+    return carrier
+
+
+async def rotate(manager: Rotator, session: Session, user_id: str | None, login: bool) -> None:
+    """Replace the secret; with `login`, store who it is too.
+
+    Unsaved changes go with it. Another user's data does not: the data
+    is cleared when `user_id` is not the stored one.
+    """
+    session._check_writable()
+    carrier = issuing(session, "login()" if login else "regenerate()")
+    before = session.user_id
+    clear = login and before is not None and before != user_id
+    if clear:
+        session._show({})
+    changes, deleted = session._take_changes()
+    try:
+        # Index first: a crash here leaves an entry without a record, never
+        # a session that destroy_user() cannot find.
+        replaced = [] if user_id is None else await manager.index(user_id, session.id)
+        if session._state is State.NEW:
+            await manager.create(session, changes, user_id=user_id)
+        else:
+            await _replace_secret(manager, session, carrier, changes, deleted, user_id, clear)
+    except SessionEnded as error:
+        session._end(error.reason)
+        raise
+    except BaseException:
+        session._put_back(changes, deleted)
+        raise
+    manager.report("login" if login else "regenerated", session.id)
+    if clear and before is not None:
+        await manager.unindex(before, [session.id])
+    await manager.replace(user_id, replaced)
+
+
+async def _replace_secret(
+    manager: Rotator,
+    session: Session,
+    carrier: Carrier,
+    changes: Mapping[bytes, bytes],
+    deleted: set[str],
+    user_id: str | None,
+    clear: bool,
+) -> None:
+    record, policy = session._record, manager.policy
+    assert record is not None
+    credential = Credential.generate(session.id)
+    meta = record.meta.rotated(credential.digest, time.time(), policy.rotation_grace)
+    if user_id is not None:
+        meta = meta.of_user(user_id)
+    committed = await manager.store.commit(
+        Delta(
+            session.id,
+            record.generation,
+            policy.idle_timeout,
+            set=changes,
+            delete=tuple(key.encode() for key in deleted),
+            clear=clear,
+            meta=meta,
+        )
+    )
+    record.meta = meta
+    record.generation += 1
+    session._commit_changes(changes, deleted)
+    session._committed(committed.version, committed.ttl)
+    carrier.issued(credential, meta.user_id)
