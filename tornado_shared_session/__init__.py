@@ -1,0 +1,47 @@
+"""One session, shared by Tornado's handlers and a python-socketio server.
+
+The public names are those below; `docs/quickstart.md` shows them at
+work.
+"""
+
+from .credentials import Credentials, SignedCookie
+from .errors import (
+    ConfigurationError,
+    SerializationError,
+    SessionConflict,
+    SessionEnded,
+    SessionError,
+    StoreError,
+)
+from .events import SessionEvent
+from .manager import SessionManager
+from .serializers import MsgpackSerializer, Serializer
+from .session import Session
+from .socketio import SessionServer, SessionServerMixin, get_tornado_handler
+from .stores.base import Store
+from .stores.memory import MemoryStore
+from .stores.redis import RedisStore
+from .web import SessionMixin
+
+__all__ = [
+    "ConfigurationError",
+    "Credentials",
+    "MemoryStore",
+    "MsgpackSerializer",
+    "RedisStore",
+    "SerializationError",
+    "Serializer",
+    "Session",
+    "SessionConflict",
+    "SessionEnded",
+    "SessionError",
+    "SessionEvent",
+    "SessionManager",
+    "SessionMixin",
+    "SessionServer",
+    "SessionServerMixin",
+    "SignedCookie",
+    "Store",
+    "StoreError",
+    "get_tornado_handler",
+]

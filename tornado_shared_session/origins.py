@@ -1,0 +1,63 @@
+"""Which web pages may talk to the sockets: one rule, our own.
+
+Tornado's check is skipped for some requests and Engine.IO's differs
+between polling and WebSocket (SECURITY F6, T9), so neither decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from tornado.httputil import HTTPServerRequest
+
+from .errors import ConfigurationError
+from .events import logger
+
+
+class Origins:
+    """Which pages may talk to the sockets: their own, and those listed.
+
+    Args:
+        allowed: exact origins, ``"https://app.example"``.
+
+    Raises:
+        ConfigurationError: ``"*"`` or something that is no origin. With
+            cookies, every site on the web could act as its visitors.
+    """
+
+    def __init__(self, allowed: str | Sequence[str] | None) -> None:
+        origins = [allowed] if isinstance(allowed, str) else list(allowed or ())
+        for origin in origins:
+            if origin == "*" or not _is_origin(origin):
+                raise ConfigurationError(
+                    f"cors_allowed_origins contains {origin!r}: with session cookies, list exact"
+                    ' origins such as "https://app.example" (scheme, host and port, no path)'
+                )
+        self._allowed = frozenset(origins)
+        self._told = False
+
+    def allows(self, request: HTTPServerRequest) -> bool:
+        """Judge a request by its Origin, else by its Sec-Fetch-Site."""
+        origin = request.headers.get("Origin")
+        if origin is None:
+            # Browsers leave Origin out of same-origin GETs, and say so.
+            return request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
+        if origin in self._allowed or origin == f"{request.protocol}://{request.host.lower()}":
+            return True
+        if not self._told and urlsplit(origin).netloc == request.host.lower():
+            self._told = True
+            logger.warning(
+                "a socket from %r was refused, for the request seems to be %s. Behind a TLS proxy:"
+                " HTTPServer(app, xheaders=True), or list it in cors_allowed_origins",
+                origin,
+                request.protocol,
+            )
+        return False
+
+
+def _is_origin(origin: object) -> bool:
+    if not isinstance(origin, str):
+        return False
+    parts = urlsplit(origin)
+    return bool(parts.scheme and parts.hostname) and origin == f"{parts.scheme}://{parts.netloc}"

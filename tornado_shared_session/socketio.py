@@ -1,0 +1,199 @@
+"""The session in python-socketio: `SessionServer`.
+
+What users call. How packets pass is in `socketio_gate.py`, who gets in
+in `handshake.py`, how a client is made to go in `transport.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import socketio
+from tornado.websocket import WebSocketHandler
+
+from .connections import Phase
+from .errors import ConfigurationError, SessionEnded, SessionError
+from .handshake import Handshaker, make_handler
+from .manager import SessionManager
+from .origins import Origins
+from .session import RESERVED_ROOMS, Session
+from .socketio_gate import Gate, current
+from .transport import SocketConnection
+from .watcher import watch
+
+
+class SessionServerMixin(Gate):
+    """The behaviour of `SessionServer`, for a subclass of your own::
+
+        class MyServer(SessionServerMixin, socketio.AsyncServer): ...
+
+    Args:
+        sessions: the session manager.
+        reload: ``"event"`` reads the session anew before each event and
+            acknowledgement, so none is handled after its end;
+            ``"interval"`` trusts the notices and the periodic reload, so
+            that one may be, in the milliseconds a notice takes.
+        anonymous: ``"create"`` gives a visitor without a session one at
+            the handshake; ``"refuse"`` answers 401.
+        login_required: refuse sessions that nobody is logged in to.
+        connect_timeout: seconds until a transport on which no namespace
+            was connected is closed.
+        cors_allowed_origins: exact origins besides the page's own.
+        kwargs: as for `socketio.AsyncServer`.
+
+    Raises:
+        ConfigurationError: it names the setting and the remedy.
+    """
+
+    def __init__(
+        self,
+        sessions: SessionManager,
+        *,
+        reload: Literal["event", "interval"] = "event",
+        anonymous: Literal["create", "refuse"] = "create",
+        login_required: bool = False,
+        connect_timeout: float = 20,
+        cors_allowed_origins: str | Sequence[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if not isinstance(sessions, SessionManager):
+            raise ConfigurationError("SessionServer's first argument is a SessionManager")
+        if reload not in ("event", "interval"):
+            raise ConfigurationError(f'reload={reload!r}: use "event" or "interval"')
+        if kwargs.pop("async_mode", "tornado") != "tornado":
+            raise ConfigurationError('async_mode must be "tornado", or be left out')
+        origins = Origins(cors_allowed_origins)
+        self.sessions = sessions
+        self._reload_events = reload == "event"
+        self._connect_timeout = connect_timeout
+        self._by_eio: dict[str, SocketConnection] = {}
+        self._by_sid: dict[str, SocketConnection] = {}
+        self.handshaker = Handshaker(
+            sessions, self, origins, anonymous=anonymous, login_required=login_required
+        )
+        watch(sessions)
+        super().__init__(
+            async_mode="tornado",
+            # One rule, ours; as a function, so that Engine.IO sends the
+            # CORS headers that go with it.
+            cors_allowed_origins=lambda _, environ: origins.allows(
+                environ["tornado.handler"].request
+            ),
+            **kwargs,
+        )
+
+    # -- the shared session, python-socketio's spelling ----------------------
+
+    async def get_session(self, sid: str, namespace: str | None = None) -> Session:
+        """Return the shared session of a client, read anew.
+
+        The first call inside an event returns what was loaded for the
+        event. In the disconnect handler of a session that has ended it
+        is what was last loaded, read-only.
+
+        Raises:
+            KeyError: there is no such client.
+            SessionEnded: the session is no more.
+            StoreError: it could not be asked.
+        """
+        connection = self._connection(sid, namespace)
+        event = current.get()
+        if event is not None and event.connection is connection and event.session is not None:
+            session, event.session = event.session, None
+            return session
+        if connection.phase is Phase.ENDED:
+            if connection.session is None:
+                raise SessionEnded(connection.reason)
+            connection.session._end(connection.reason)
+            return connection.session
+        loaded = await self._load(connection)
+        if loaded is None:
+            raise SessionEnded(connection.reason or "expired")
+        return loaded
+
+    @asynccontextmanager
+    async def session(self, sid: str, namespace: str | None = None) -> AsyncIterator[Session]:
+        """The shared session as a context: saved at the end of the block.
+
+        Nothing is saved if the block raises.
+        """
+        session = await self.get_session(sid, namespace)
+        yield session
+        await session.save()
+
+    async def save_session(
+        self, sid: str, session: Mapping[str, Any], namespace: str | None = None
+    ) -> None:
+        """Save a session that `get_session` returned, or merge a mapping into it."""
+        if not isinstance(session, Session):
+            values, session = session, await self.get_session(sid, namespace)
+            session.update(values)
+        await session.save()
+
+    def local(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
+        """Return a dict of this connection's own; it is never stored."""
+        connection = self._connection(sid, namespace)
+        if connection.local is None:
+            connection.local = {}
+        return connection.local
+
+    async def online(self, namespace: str = "/") -> list[tuple[str, Session]]:
+        """Return the clients connected here to a namespace, with their sessions."""
+        connections = [(c.sids[namespace], c) for c in self._by_eio.values() if namespace in c.sids]
+        sessions = await asyncio.gather(*(self._load(c) for _, c in connections))
+        pairs = zip(connections, sessions, strict=True)
+        return [(sid, session) for (sid, _), session in pairs if session is not None]
+
+    async def enter_room(self, sid: str, room: str, namespace: str | None = None) -> None:
+        """Enter a room; the session's and the user's rooms are not for entering."""
+        _check_room(room)
+        await super().enter_room(sid, room, namespace)
+
+    async def leave_room(self, sid: str, room: str, namespace: str | None = None) -> None:
+        """Leave a room that was entered."""
+        _check_room(room)
+        await super().leave_room(sid, room, namespace)
+
+    async def close_room(self, room: str, namespace: str | None = None) -> None:
+        """Close a room that was entered."""
+        _check_room(room)
+        await super().close_room(room, namespace)
+
+    def _connection(self, sid: str, namespace: str | None) -> SocketConnection:
+        connection = self._by_sid.get(sid)
+        if connection is None:
+            raise KeyError(f"no client {sid!r} is connected to {namespace or '/'}")
+        return connection
+
+
+class SessionServer(SessionServerMixin, socketio.AsyncServer):  # type: ignore[misc]
+    """A Socket.IO server whose clients have the application's session.
+
+    See `SessionServerMixin` for the arguments. Put
+    `get_tornado_handler(sio)` into the Application's handlers list.
+    """
+
+
+def get_tornado_handler(sio: SessionServerMixin) -> type[WebSocketHandler]:
+    """Return the handler class for ``(r"/socket.io/", ...)``.
+
+    Raises:
+        ConfigurationError: `sio` is not a `SessionServer`.
+    """
+    if not isinstance(sio, SessionServerMixin):
+        raise ConfigurationError(
+            "get_tornado_handler takes a SessionServer; for a subclass of your own, inherit"
+            " SessionServerMixin and socketio.AsyncServer"
+        )
+    return make_handler(socketio.get_tornado_handler(sio), sio)
+
+
+def _check_room(room: object) -> None:
+    if isinstance(room, str) and room.startswith(RESERVED_ROOMS):
+        raise SessionError(
+            f"rooms that begin with {' or '.join(map(repr, RESERVED_ROOMS))} belong to sessions;"
+            " emit to them, but choose another name for a room of your own"
+        )
