@@ -1,0 +1,1 @@
+"""Tests: see STYLE section 5 for what lives where."""

@@ -1,0 +1,1 @@
+"""Server programs that the tests start as real processes."""

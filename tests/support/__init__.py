@@ -1,0 +1,1 @@
+"""What the tests of this repository share; users get `testing` instead."""

@@ -1,0 +1,79 @@
+"""Prove that a test would notice: run it against a broken copy of us.
+
+    assert Mutant("stores/memory.py", "if record is None:", "if False:").kills(
+        "tests/unit/test_memory.py::test_commit_never_creates"
+    )
+
+The copy lives in a temporary directory and runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = "tornado_shared_session"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change of our source: in `module`, `old` becomes `new`.
+
+    `module` is relative to the package, such as "manager.py". `old` must
+    be there exactly once, so that a mutant cannot quietly become stale.
+    """
+
+    module: str
+    old: str
+    new: str
+
+    def kills(self, *node_ids: str, timeout: float = 120.0) -> bool:
+        """Tell whether one of the tests fails with this change.
+
+        Raises:
+            ValueError: `old` is not there exactly once.
+            RuntimeError: the tests did not run: wrong id, all skipped, or
+                the mutant cannot even be imported. Has pytest's output.
+        """
+        with tempfile.TemporaryDirectory(prefix="tss-mutant-") as folder:
+            root = Path(folder)
+            _copy(root)
+            self._apply(root / PACKAGE / self.module)
+            result = _pytest(root, node_ids, timeout)
+        passed = result.returncode == 0 and " passed" in result.stdout
+        if passed or (result.returncode == 1 and " failed" in result.stdout):
+            return not passed
+        raise RuntimeError(f"{self!r}\n{result.stdout[-4000:]}{result.stderr[-2000:]}")
+
+    def _apply(self, path: Path) -> None:
+        source = path.read_text()
+        if (found := source.count(self.old)) != 1:
+            raise ValueError(f"{self.old!r} is {found} times in {self.module}, not once")
+        path.write_text(source.replace(self.old, self.new))
+
+
+def _copy(root: Path) -> None:
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in (PACKAGE, "tests"):
+        shutil.copytree(ROOT / name, root / name, ignore=ignored)
+    for name in ("pyproject.toml", ".cache", "examples"):
+        if (ROOT / name).exists():
+            (root / name).symlink_to(ROOT / name)
+
+
+def _pytest(
+    root: Path, node_ids: tuple[str, ...], timeout: float
+) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *node_ids]
+    environ = {**os.environ, "TSS_MUTANT_ROOT": str(root), "PYTHONPATH": str(root)}
+    # The tests under a mutant are not the suite: a skip there is told apart here.
+    environ.pop("CI", None)
+    return subprocess.run(
+        command, cwd=root, env=environ, capture_output=True, text=True, timeout=timeout, check=False
+    )

@@ -1,0 +1,1 @@
+"""A test module per module: no network but the loopback, no sleep."""
