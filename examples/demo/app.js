@@ -1,0 +1,204 @@
+// The demo page. Nothing is polled: what it shows was answered over HTTP
+// or pushed through the socket, so the countdown really runs out.
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const PORTS = document.body.dataset.ports.split(",");
+const IDLE = Number(document.body.dataset.idle);
+const base = (port) => `${location.protocol}//${location.hostname}:${port}`;
+
+let httpPort = document.body.dataset.port;
+let socketPort = PORTS.find((port) => port !== httpPort) ?? httpPort; // the other process, if there is one
+let socket = null;
+let deadline = null; // in performance.now() milliseconds
+let savedNote = "";
+
+// -- the log ---------------------------------------------------------------
+
+function log(kind, text) {
+  const time = document.createElement("time");
+  time.textContent = new Date().toLocaleTimeString([], { hour12: false });
+  const what = document.createElement("b");
+  what.textContent = kind;
+  const detail = document.createElement("span");
+  detail.textContent = text;
+  const line = document.createElement("li");
+  line.dataset.kind = kind.split(" ")[0];
+  line.append(time, what, detail);
+  $("log").prepend(line);
+  while ($("log").childElementCount > 200) $("log").lastElementChild.remove();
+}
+
+// -- what is shown ---------------------------------------------------------
+
+function show(state) {
+  if (state.id === null) return; // nothing is stored yet, so there is nothing to show
+  // Two processes push: what one of them saw may arrive after newer news of the other.
+  if (state.id === $("id").title && state.count < Number($("count").textContent)) return;
+  $("id").textContent = state.id.slice(0, 12) + "…";
+  $("id").title = state.id;
+  $("user").textContent = state.user ?? "nobody";
+  $("who").textContent = state.user ?? "";
+  $("logged-in").hidden = state.user === null;
+  $("login").hidden = state.user !== null;
+  $("count").textContent = state.count;
+  // An edit in progress is not overwritten by somebody else's saved note.
+  if ($("note").value === savedNote) $("note").value = state.note;
+  savedNote = state.note;
+  deadline = performance.now() + state.left * 1000;
+  $("renew").hidden = true;
+  tick();
+}
+
+function showEnd(reason) {
+  if (reason === "rotated") return; // the session lives on, under a new credential
+  $("ended").textContent = `${reason}, ${new Date().toLocaleTimeString([], { hour12: false })}`;
+  deadline = null;
+  savedNote = "";
+  $("note").value = "";
+  $("count").textContent = 0;
+  $("id").textContent = "–";
+  $("id").title = "";
+  $("user").textContent = "nobody";
+  $("logged-in").hidden = true;
+  $("login").hidden = false;
+  tick();
+}
+
+function tick() {
+  const left = deadline === null ? 0 : Math.max(0, (deadline - performance.now()) / 1000);
+  const whole = Math.ceil(left);
+  $("left").textContent =
+    deadline === null ? "–" : `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+  $("left-text").textContent =
+    deadline === null ? "no session" : left > 0 ? "until it expires, unless you click" : "expired";
+  $("bar").style.width = `${Math.min(100, (100 * left) / IDLE)}%`;
+  $("bar").dataset.low = String(left < Math.min(20, IDLE / 4));
+}
+
+function showStatus(state, text) {
+  $("status").dataset.state = state;
+  $("status-text").textContent = text;
+  for (const id of ["count-socket", "note-socket"]) $(id).disabled = state !== "on";
+}
+
+// -- over HTTP -------------------------------------------------------------
+
+async function http(method, path, fields) {
+  let answer;
+  try {
+    answer = await fetch(base(httpPort) + path, {
+      method,
+      body: fields && new URLSearchParams(fields),
+      credentials: "include", // the cookie also goes to the other port
+    });
+  } catch (error) {
+    log("http", `${method} ${path}: ${error.message}`);
+    return null;
+  }
+  if (!answer.ok) {
+    log("http", `${method} ${path}: ${answer.status} ${answer.statusText}`);
+    return null;
+  }
+  const state = await answer.json();
+  $("http-by").textContent = `answered by process ${state.pid}`;
+  log("http", `${method} ${path}, by :${state.port}`);
+  return state;
+}
+
+async function refresh() {
+  const state = await http("GET", "/state");
+  if (state !== null) show(state);
+}
+
+async function post(path, fields) {
+  const state = await http("POST", path, fields);
+  if (state === null) return;
+  show(state);
+  if (!socket.active) socket.connect(); // after a logout it waits to be asked
+}
+
+// -- over the socket -------------------------------------------------------
+
+function connect() {
+  socket?.disconnect();
+  socket = io(base(socketPort), { withCredentials: true, forceNew: true });
+  const mine = socket;
+  showStatus("wait", "connecting");
+
+  socket.on("connect", async () => {
+    log("connect", `to :${socketPort}`);
+    showStatus("on", `connected to :${socketPort}`);
+    // The cookie comes back over HTTP, so a session that this handshake
+    // has just made counts as a real visitor's.
+    await refresh();
+    await ask("look");
+  });
+  socket.on("state", (state) => {
+    log("state", `count ${state.count}, by :${state.port}`);
+    show(state);
+  });
+  socket.on("session_ended", ({ reason }) => {
+    log("session_ended", reason);
+    showEnd(reason);
+  });
+  socket.on("disconnect", (reason) => {
+    log("disconnect", reason);
+    if (mine !== socket) return; // it gave way to one to the other process
+    $("socket-by").textContent = "not connected";
+    if (socket.active) return showStatus("wait", "reconnecting");
+    showStatus("off", "not connected");
+    $("renew").hidden = false;
+  });
+  socket.on("connect_error", (error) => {
+    log("connect_error", error.message);
+    if (mine === socket && !socket.active) {
+      showStatus("off", "refused");
+      $("renew").hidden = false;
+    }
+  });
+  socket.io.on("reconnect_attempt", (attempt) => log("reconnect", `attempt ${attempt}`));
+}
+
+async function ask(event, ...values) {
+  try {
+    const state = await socket.timeout(3000).emitWithAck(event, ...values);
+    $("socket-by").textContent = `answered by process ${state.pid}`;
+    show(state);
+  } catch {
+    log("no answer", event); // the session had ended: no handler ran
+  }
+}
+
+// -- buttons ---------------------------------------------------------------
+
+function choose(id, current, change) {
+  for (const port of PORTS) {
+    const button = document.createElement("button");
+    button.textContent = `:${port}`;
+    button.setAttribute("aria-pressed", String(port === current));
+    button.onclick = () => {
+      for (const each of $(id).children) each.setAttribute("aria-pressed", String(each === button));
+      change(port);
+    };
+    $(id).append(button);
+  }
+}
+
+choose("http-port", httpPort, (port) => { httpPort = port; });
+choose("socket-port", socketPort, (port) => { socketPort = port; connect(); });
+
+$("count-http").onclick = () => post("/count");
+$("count-socket").onclick = () => ask("count");
+$("note-http").onclick = () => { savedNote = $("note").value; post("/note", { note: savedNote }); };
+$("note-socket").onclick = () => { savedNote = $("note").value; ask("note", savedNote); };
+$("login").onsubmit = (event) => {
+  event.preventDefault();
+  post("/login", { name: $("name").value });
+};
+$("logout").onclick = () => http("POST", "/logout");
+$("renew").onclick = () => socket.connect();
+$("clear").onclick = () => $("log").replaceChildren();
+
+setInterval(tick, 250);
+connect();

@@ -1,0 +1,189 @@
+"""One process of the demo: a page and a Socket.IO server on one session.
+
+The launcher (`__main__.py`) starts it, once or twice, and says everything
+by environment: it must be the same in each process.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import socketio
+import tornado.web
+
+from tornado_shared_session import (
+    MemoryStore,
+    RedisStore,
+    Session,
+    SessionManager,
+    SessionMixin,
+    SessionServer,
+    get_tornado_handler,
+)
+
+HERE = Path(__file__).parent
+CLIENT = HERE.parents[1] / ".cache/js/node_modules/socket.io-client/dist"
+
+PORT = int(os.environ["DEMO_PORT"])
+PORTS = [int(port) for port in os.environ["DEMO_PORTS"].split(",")]
+IDLE = float(os.environ["DEMO_IDLE"])
+REDIS_URL = os.environ.get("REDIS_URL")
+
+# The page of one port may call the other one; nobody else may.
+ORIGINS = [f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in PORTS]
+
+sessions = SessionManager(
+    RedisStore(REDIS_URL, prefix="tss-demo:") if REDIS_URL else MemoryStore(),
+    idle_timeout=IDLE,
+    touch_interval=0,  # the page shows the deadline, so each request moves it
+    reload_interval=min(15, IDLE / 3),
+)
+sio = SessionServer(
+    sessions,
+    cors_allowed_origins=ORIGINS,
+    # Carries what one process emits to the sockets of the other one.
+    client_manager=socketio.AsyncRedisManager(REDIS_URL, channel="tss-demo") if REDIS_URL else None,
+)
+
+
+def bump(session: Session) -> int:
+    session["count"] = session.get("count", 0) + 1
+    return int(session["count"])
+
+
+def view(session: Session) -> dict[str, Any]:
+    """What the page shows of a session, and which process looked."""
+    expires = session.expires_at
+    return {
+        "id": None if session.is_new else session.id,
+        "user": session.user_id,
+        "count": session.get("count", 0),
+        "note": session.get("note", ""),
+        # Seconds, not a time of day: the browser's clock may be wrong.
+        "left": (expires - datetime.now(UTC)).total_seconds() if expires else None,
+        "port": PORT,
+        "pid": os.getpid(),
+    }
+
+
+async def share(session: Session) -> dict[str, Any]:
+    """Show the session to each of its sockets, in both processes."""
+    state = view(session)
+    await sio.emit("state", state, room=session.room)
+    return state
+
+
+class BaseHandler(SessionMixin, tornado.web.RequestHandler):
+    def set_default_headers(self) -> None:
+        # For the page of the other port. Whether a POST is let in at all
+        # is decided by Tornado's cross_origin_protection, from the same list.
+        origin = self.request.headers.get("Origin")
+        if origin in ORIGINS:
+            self.set_header("Access-Control-Allow-Origin", origin)
+            self.set_header("Access-Control-Allow-Credentials", "true")
+        self.set_header("Vary", "Origin")
+        self.set_header("Cache-Control", "no-store")
+
+
+class Page(tornado.web.RequestHandler):
+    def get(self) -> None:
+        self.render("index.html", port=PORT, ports=PORTS, idle=IDLE, redis=bool(REDIS_URL))
+
+
+class State(BaseHandler):
+    async def get(self) -> None:
+        if self.session.is_new:
+            self.write(view(self.session))
+        else:
+            await self.session.touch()
+            self.write(await share(self.session))
+
+
+class Count(BaseHandler):
+    async def post(self) -> None:
+        await self.session.transact(bump)  # exact, however many click at once
+        self.write(await share(self.session))
+
+
+class Note(BaseHandler):
+    async def post(self) -> None:
+        self.session["note"] = self.get_body_argument("note", "")[:200]
+        await self.session.save()  # others are told only of what is stored
+        self.write(await share(self.session))
+
+
+class Login(BaseHandler):
+    async def post(self) -> None:
+        name = self.get_body_argument("name", "").strip()[:40]
+        if not name:
+            raise tornado.web.HTTPError(400, reason="A name is needed")
+        # A new credential: the sockets come back with it, and hear then.
+        await self.session.login(name)
+        self.write(view(self.session))
+
+
+class Logout(BaseHandler):
+    async def post(self) -> None:
+        await self.session.destroy()
+        self.write({"port": PORT, "pid": os.getpid()})
+
+
+@sio.event  # type: ignore[untyped-decorator]
+async def look(sid: str) -> dict[str, Any]:
+    return view(await sio.get_session(sid))
+
+
+@sio.event  # type: ignore[untyped-decorator]
+async def count(sid: str) -> dict[str, Any]:
+    async with sio.session(sid) as session:
+        await session.transact(bump)
+        return await share(session)
+
+
+@sio.event  # type: ignore[untyped-decorator]
+async def note(sid: str, text: str) -> dict[str, Any]:
+    async with sio.session(sid) as session:
+        session["note"] = str(text)[:200]
+    return await share(session)
+
+
+async def main() -> None:
+    logging.basicConfig(format=f":{PORT} %(message)s", level=logging.INFO)
+    logging.getLogger("tornado.access").setLevel(logging.WARNING)
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, stop.set)
+    loop.add_reader(sys.stdin, stop.set)  # the launcher has died
+    app = tornado.web.Application(
+        [
+            (r"/", Page),
+            (r"/state", State),
+            (r"/count", Count),
+            (r"/note", Note),
+            (r"/login", Login),
+            (r"/logout", Logout),
+            (r"/socket.io/", get_tornado_handler(sio)),
+            (r"/client/(.*)", tornado.web.StaticFileHandler, {"path": CLIENT}),
+            (r"/((?:app\.js|style\.css))", tornado.web.StaticFileHandler, {"path": HERE}),
+        ],
+        cookie_secret=os.environ["DEMO_SECRET"],
+        session_manager=sessions,
+        cross_origin_protection=True,
+        trusted_origins=ORIGINS,
+        template_path=str(HERE),
+    )
+    async with sessions:
+        server = app.listen(PORT, "127.0.0.1")
+        await stop.wait()
+        server.stop()
+        await server.close_all_connections()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
