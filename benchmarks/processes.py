@@ -1,0 +1,104 @@
+"""The processes of a measurement: one server per subject.
+
+The benchmark itself, with its load generator, and Redis share a core;
+the servers have the other one, and only one of them is asked at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from .lanes import HOST, HttpLane, Lane
+from .plan import Subject
+
+AnyLane = TypeVar("AnyLane", bound=Lane)
+
+
+def pin() -> int:
+    """Move this process, and what it starts, to the first core.
+
+    Returns the core for the servers. On a machine with a single core
+    they share it, and wall times mean little.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[0]})
+    if len(cores) == 1:
+        print("one core only: the figures will be noisy", file=sys.stderr)
+    return cores[-1]
+
+
+class Server:
+    """A running subject: where it listens, and how to ask it things."""
+
+    def __init__(self, subject: Subject, port: int) -> None:
+        self.subject = subject
+        self._port = port
+        self._control: HttpLane | None = None
+
+    async def connect(self, lane: type[AnyLane]) -> AnyLane:
+        """Open a connection of that kind."""
+        loop = asyncio.get_running_loop()
+        return (await loop.create_connection(lane, HOST, self._port))[1]
+
+    async def ask(self, method: str, path: str, cookie: str = "") -> bytes:
+        """Send a request that is not part of the measurement."""
+        if self._control is None:
+            self._control = await self.connect(HttpLane)
+        return await self._control.ask(HttpLane.request(method, path, cookie))
+
+    async def seed(self, size: str) -> str:
+        """Begin a session and return the cookie that names it."""
+        await self.ask("POST", f"/seed/{size}")
+        assert self._control is not None
+        return self._control.cookie()
+
+    async def cpu(self) -> float:
+        """Return the seconds of processor time used so far."""
+        return float(await self.ask("GET", "/_cpu"))
+
+
+@asynccontextmanager
+async def run_server(
+    subject: Subject, redis_url: str, core: int, profile: Path | None = None
+) -> AsyncIterator[Server]:
+    """Run a subject in a process of its own.
+
+    Raises:
+        RuntimeError: it did not start; it has said why on stderr.
+    """
+    arguments = [subject.factory, redis_url, str(core)]
+    if profile is not None:
+        arguments.append(str(profile))
+    # A session of its own: Ctrl-C is for the benchmark, which then closes stdin.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "benchmarks.server",
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        try:
+            port = await asyncio.wait_for(process.stdout.readline(), 20)
+        except TimeoutError:
+            port = b""
+        if not port:
+            raise RuntimeError(f"the server of {subject.name} did not start")
+        yield Server(subject, int(port))
+    finally:
+        process.stdin.close()  # which is how it is told to stop
+        try:
+            await asyncio.wait_for(process.wait(), 10)
+        except TimeoutError:
+            process.kill()
+            await process.wait()

@@ -1,0 +1,11 @@
+"""The servers to be compared: one module for each way to keep a session.
+
+Each function is an async context manager that takes the URL of Redis
+and yields an Application. All of them answer alike:
+
+- ``POST /seed/SIZE`` begins a session (``plan.seed``) and sets its cookie
+- ``GET /read`` answers the counter
+- ``POST /write`` adds one to it and answers the new value
+- ``GET /_cpu`` answers the processor time used so far
+- the Socket.IO event ``incr`` does what ``/write`` does
+"""

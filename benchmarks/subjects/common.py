@@ -1,0 +1,52 @@
+"""What every subject shares, so that nothing but the session differs."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import socketio
+import tornado.web
+
+COOKIE_SECRET = "benchmarks: not a secret, but as long as one should be"
+IDLE_TIMEOUT = 1800
+
+
+class Cpu(tornado.web.RequestHandler):
+    """The process's own accounting: user and system seconds so far.
+
+    Unlike the clock on the wall it hardly notices the neighbours.
+    """
+
+    def get(self) -> None:
+        self.write(repr(time.process_time()))
+
+
+def application(
+    read: type[tornado.web.RequestHandler],
+    write: type[tornado.web.RequestHandler],
+    begin: type[tornado.web.RequestHandler],
+    sockets: type[tornado.web.RequestHandler] | None = None,
+    **settings: Any,
+) -> tornado.web.Application:
+    """Return an Application with the routes that the clients know."""
+    rules: list[Any] = [
+        (r"/read", read),
+        (r"/write", write),
+        (r"/seed/(\w+)", begin),
+        (r"/_cpu", Cpu),
+    ]
+    if sockets is not None:
+        rules.append((r"/socket.io/", sockets))
+    return tornado.web.Application(
+        rules,
+        cookie_secret=COOKIE_SECRET,
+        log_function=lambda handler: None,  # the access log is nobody's session
+        **settings,
+    )
+
+
+def plain_socketio() -> tuple[Any, type[tornado.web.RequestHandler]]:
+    """Return a python-socketio server without us, and its handler."""
+    server = socketio.AsyncServer(async_mode="tornado")
+    return server, socketio.get_tornado_handler(server)
