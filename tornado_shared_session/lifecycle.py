@@ -19,6 +19,8 @@ from .notices import Notice, notices
 from .policy import Policy
 from .stores.base import Store
 
+_FAREWELL = 2.0  # seconds for what is under way when the manager closes
+
 
 class Service(Protocol):
     """Something that runs as long as the manager does: the watcher."""
@@ -116,7 +118,11 @@ class Lifecycle:
         """Start the services; called by itself at first use."""
         if not self._started:
             self._started = True
-            await self.store.open()
+            try:
+                await self.store.open()
+            except BaseException:
+                self._started = False
+                raise
             for service in self._services:
                 service.start()
 
@@ -127,14 +133,21 @@ class Lifecycle:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Stop the services and close the store; twice is harmless."""
+        """Stop the services and close the store; twice is harmless.
+
+        Open connections end with reason ``shutdown``; clients have
+        two seconds to hear it.
+        """
         self._started = False
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=1)
-        for task in list(self._tasks):
-            task.cancel()
         for service in self._services:
             await service.stop()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _FAREWELL
+        while self._tasks and loop.time() < deadline:
+            await asyncio.wait(self._tasks, timeout=deadline - loop.time())
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.store.close()
 
     async def __aenter__(self) -> Self:

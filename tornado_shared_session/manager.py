@@ -8,8 +8,8 @@ watcher's.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from . import rotation, transactions
 from .connections import Connection
@@ -17,14 +17,12 @@ from .credentials import Credentials, Secret, SignedCookie
 from .errors import ConfigurationError, SessionEnded, StoreError
 from .events import Hook, Reporter
 from .policy import Duration, make_policy
-from .record import Credential, Delta, Meta, Record, Verdict, is_id
+from .record import Credential, Delta, Meta, Record, Verdict
 from .serializers import MsgpackSerializer, Serializer
-from .session import Carrier, Session, State, session_room, user_room
+from .session import Carrier, Session, State
 from .stores.base import Store
 from .stores.memory import MemoryStore
 from .users import UserSessions
-
-T = TypeVar("T")
 
 
 class SessionManager(UserSessions):
@@ -45,14 +43,12 @@ class SessionManager(UserSessions):
         serializer: values to bytes; default `MsgpackSerializer()`.
         secret: signs credentials; default: the Application's
             ``cookie_secret``.
-        rotation_grace: see `policy.Policy`.
-        max_unverified: see `policy.Policy`.
+        rotation_grace, max_unverified: see `policy.Policy`.
         on_event: called with each `SessionEvent`.
 
     Durations are seconds or `timedelta`.
 
-    Raises:
-        ConfigurationError: it names the setting and the remedy.
+    Raises ConfigurationError, which names the setting and the remedy.
     """
 
     def __init__(
@@ -128,7 +124,7 @@ class SessionManager(UserSessions):
         """
         if not self._started:
             await self.start()
-        live: list[Session] = []
+        live: list[tuple[Credential, Session]] = []
         superseded = False
         for credential in presented:
             record = await self.fetch(credential.id)
@@ -136,16 +132,17 @@ class SessionManager(UserSessions):
                 continue
             verdict = record.judge(credential, time.time(), self.policy.rotation_grace)
             if verdict is Verdict.LIVE:
-                live.append(Session(self, record, carrier=carrier))
-                if credential.renew and carrier is not None and carrier.can_issue():
-                    carrier.issued(credential, record.meta.user_id)
+                live.append((credential, Session(self, record, carrier=carrier)))
             elif verdict is Verdict.SUPERSEDED:
                 superseded = True
                 self.report("superseded", credential.id)
         if len(live) == 1:
-            return live[0]
+            credential, session = live[0]
+            if credential.renew and carrier is not None and carrier.can_issue():
+                carrier.issued(credential, session.user_id)
+            return session
         if live:
-            self.report("ambiguous", live[0].id, f"{len(live)} live sessions")
+            self.report("ambiguous", live[0][0].id, f"{len(live)} live sessions")
             return Session(self, ended="ambiguous")
         if superseded:
             return Session(self, ended="rotated")
@@ -156,8 +153,8 @@ class SessionManager(UserSessions):
     def unsettled(self, session: Session, touch: bool = True) -> bool:
         """Whether `save()` has anything to do: changes, or a deadline to move."""
         if session._state is State.ENDED:
-            return False
-        return session.modified or (touch and self._touch_due(session))
+            return session._busy
+        return session.modified or session._busy or (touch and self._touch_due(session))
 
     def _touch_due(self, session: Session) -> bool:
         record = session._record
@@ -167,37 +164,28 @@ class SessionManager(UserSessions):
             # The cookie came back, so the client keeps cookies; a socket
             # alone does not tell.
             return session._carrier is not None
-        return self.touch_due(record.ttl, record.meta.created_at)
-
-    def touch_due(self, ttl: float, created_at: float) -> bool:
-        """Whether activity now should move a deadline that is `ttl` seconds away."""
-        policy = self.policy
-        left = created_at + policy.absolute_timeout - time.time()
-        return min(policy.idle_timeout, left) - ttl >= policy.touch_interval
+        return self.policy.touch_due(record.ttl, record.meta.created_at)
 
     async def save(self, session: Session, *, touch: bool = True) -> None:
         """Store what changed and, where due, the new deadline."""
-        if session._state is State.ENDED:
-            if session.modified:
-                session._check_writable()
-            return
-        changes, deleted = session._take_changes()
-        try:
-            if session._state is State.NEW:
-                if changes:
-                    await self.create(session, changes)
+        async with session._alone():
+            if session._state is State.ENDED:
+                if session.modified:
+                    session._check_writable()
                 return
-            changed = bool(changes or deleted)
-            record = session._record
-            due = self._touch_due(session) or (
-                changed and record is not None and record.provisional
-            )
-            if changed or (touch and due):
-                ttl = self.policy.idle_timeout if touch and due else 0
-                await self.commit(session, changes, deleted, ttl)
-        except BaseException:
-            session._put_back(changes, deleted)
-            raise
+            changes, deleted = session._take_changes()
+            try:
+                if session._state is State.NEW:
+                    if changes:
+                        await self.create(session, changes)
+                    return
+                due = touch and self._touch_due(session)
+                if changes or deleted or due:
+                    ttl = self.policy.idle_timeout if due else 0
+                    await self.commit(session, changes, deleted, ttl)
+            except BaseException:
+                session._put_back(changes, deleted)
+                raise
 
     async def create(
         self,
@@ -232,6 +220,9 @@ class SessionManager(UserSessions):
         """Commit changes of a stored session and let the object know."""
         record = session._record
         assert record is not None
+        changed = bool(changes or deleted)
+        if changed and record.provisional:
+            ttl = self.policy.idle_timeout  # what is written in makes it a normal one
         delta = Delta(
             session.id,
             record.generation,
@@ -246,28 +237,28 @@ class SessionManager(UserSessions):
             session._end(error.reason)
             raise
         session._commit_changes(changes, deleted)
-        session._committed(committed.version, committed.ttl)
+        session._committed(committed.version, committed.ttl, changed=changed)
 
     async def reload(self, session: Session) -> None:
         """Read it again; what was not saved is dropped."""
-        if session._state is State.ENDED:
+        async with session._alone():
             session._check_writable()
-        if session._record is None:
-            session._show({})
-            return
-        record = await self.fetch(session.id)
-        if record is None or record.generation != session._record.generation:
-            session._end("expired" if record is None else "rotated")
-            session._check_writable()
-        assert record is not None
-        session._adopt(record)
+            if session._record is None:
+                session._show({})
+                return
+            record = await self.fetch(session.id)
+            if record is None or record.generation != session._record.generation:
+                session._end("expired" if record is None else "rotated")
+                session._check_writable()
+            assert record is not None
+            session._adopt(record)
 
     async def touch(self, session: Session) -> None:
         """Move the deadline forward, if there is anything stored to move."""
-        if session._state is State.ENDED:
+        async with session._alone():
             session._check_writable()
-        if session._record is not None:
-            await self.commit(session, {}, set(), self.policy.idle_timeout)
+            if session._record is not None:
+                await self.commit(session, {}, set(), self.policy.idle_timeout)
 
     async def extend(self, connection: Connection) -> None:
         """Count something a connection did as activity: move its deadline."""
@@ -276,49 +267,33 @@ class SessionManager(UserSessions):
         if committed.ttl is not None:
             connection.verified(committed.ttl)
 
-    async def transact(self, session: Session, fn: Callable[[Session], T | Awaitable[T]]) -> T:
+    async def transact(self, session: Session, fn: Callable[[Session], Any]) -> Any:
         """See `Session.transact`."""
         return await transactions.transact(self, self._queues, session, fn)
 
     async def rotate(self, session: Session, user_id: str | None, login: bool) -> None:
         """See `Session.regenerate` and `Session.login`."""
-        await rotation.rotate(self, session, user_id, login)
+        async with session._alone():
+            await rotation.rotate(self, session, user_id, login)
 
     async def destroy_session(self, session: Session) -> None:
         """Log out. See `Session.destroy`."""
-        if session._state is State.ENDED:
-            if session._reason in ("rotated", "ambiguous"):
-                session._check_writable()
-            return
-        record, carrier = session._record, session._carrier
-        if record is None:
-            session._show({})
-            return
-        try:
-            deleted = await self.store.delete(session.id, generation=record.generation)
-        except SessionEnded as error:
-            session._end(error.reason)
-            raise
-        session._end("logged_out")
-        if carrier is not None:
-            carrier.revoked()
+        async with session._alone():
+            if session._state is State.ENDED:
+                if session._reason in ("rotated", "ambiguous"):
+                    session._check_writable()
+                return
+            record, carrier = session._record, session._carrier
+            if record is None:
+                session._show({})
+                return
+            try:
+                deleted = await self.store.delete(session.id, generation=record.generation)
+            except SessionEnded as error:
+                session._end(error.reason)
+                raise
+            session._end("logged_out")
+            if carrier is not None:
+                carrier.revoked()
         user_id = None if deleted is None else deleted.user_id
         await self.ended([session.id], "logged_out", user_id)
-
-    # -- rooms -----------------------------------------------------------
-
-    async def room(self, id: str) -> str:
-        """Name the room of a session that is known by its id.
-
-        Raises:
-            SessionEnded: there is no such session.
-            StoreError: its generation could not be asked.
-        """
-        (peek,) = await self.store.peek([id]) if is_id(id) else [None]
-        if peek is None:
-            raise SessionEnded("expired")
-        return session_room(id, peek.generation)
-
-    def user_room(self, user_id: str) -> str:
-        """Name the room of all connections of a user."""
-        return user_room(user_id)

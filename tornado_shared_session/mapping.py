@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Self
 
 from .errors import SerializationError
-from .serializers import IMMUTABLE, Serializer
+from .serializers import IMMUTABLE, Serializer, same
 
 
 class TrackedMapping(MutableMapping[str, Any]):
@@ -63,6 +63,13 @@ class TrackedMapping(MutableMapping[str, Any]):
             raise KeyError(key) from None
         return value
 
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a value, or the default."""
+        try:
+            return self[key]
+        except KeyError:
+            return default
+
     def __setitem__(self, key: str, value: Any) -> None:
         _check_key(key)
         self._check_writable()
@@ -80,8 +87,8 @@ class TrackedMapping(MutableMapping[str, Any]):
 
     def __iter__(self) -> Iterator[str]:
         stored = [name.decode(errors="replace") for name in self._stored]
-        keys = [key for key in stored if key not in self._assigned and key in self]
-        yield from keys + [key for key in self._values if key in self._assigned]
+        keys = [key for key in stored if key in self]
+        yield from keys + [key for key in self._values if key.encode() not in self._stored]
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -100,7 +107,7 @@ class TrackedMapping(MutableMapping[str, Any]):
     @property
     def modified(self) -> bool:
         """Whether a save would store or remove anything."""
-        if self._assigned or self._deleted:
+        if self._assigned or any(key.encode() in self._stored for key in self._deleted):
             return True
         try:
             return any(self._changed_bytes(key) is not None for key in self._values)
@@ -146,8 +153,8 @@ class TrackedMapping(MutableMapping[str, Any]):
             return None
         new, old = self._encode(key), self._stored.get(key.encode())
         # Other bytes need not mean another value: another release may
-        # have encoded an equal one in another order.
-        if old is not None and (new == old or self._serializer.decode(old) == value):
+        # have encoded it in another way, a serializer may encrypt.
+        if old is not None and (new == old or same(self._serializer.decode(old), value)):
             return None
         return new
 

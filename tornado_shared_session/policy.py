@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import math
+import time
 from dataclasses import dataclass
 from datetime import timedelta
 
 from .errors import ConfigurationError
 
 Duration = float | timedelta
+
+_LONGEST = 100 * 365 * 86400.0  # seconds; Redis counts in 64-bit milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,16 @@ class Policy:
     provisional_timeout: float
     max_sessions_per_user: int | None
     sockets_keep_alive: bool
+
+    def touch_due(self, ttl: float, created_at: float) -> bool:
+        """Whether activity now should move a deadline that is `ttl` seconds away.
+
+        A wall clock that is wrong can only cost a write too many, or end
+        the session early by as much as it is wrong: the deadlines
+        themselves are the store's.
+        """
+        left = created_at + self.absolute_timeout - time.time()
+        return min(self.idle_timeout, left) - ttl >= self.touch_interval
 
 
 def make_policy(
@@ -95,7 +107,7 @@ def make_policy(
         max_unverified=seconds("max_unverified", max_unverified, zero=True),
         # Two reloads may be late or lost before a connected visitor's
         # record lapses; and never past what any session gets.
-        provisional_timeout=min(absolute, max(min(60.0, idle), 3 * reload)),
+        provisional_timeout=min(idle, max(60.0, 3 * reload)),
         max_sessions_per_user=max_sessions_per_user,
         sockets_keep_alive=sockets_keep_alive,
     )
@@ -109,8 +121,10 @@ def seconds(name: str, value: object, *, zero: bool = False) -> float:
     """
     if isinstance(value, timedelta):
         value = value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:  # NaN
         raise ConfigurationError(f"{name}={value!r} must be a number of seconds or a timedelta")
+    if value > _LONGEST:
+        raise ConfigurationError(f"{name}={value!r} is longer than 100 years; use less")
     if value < 0 or (value == 0 and not zero):
         raise ConfigurationError(f"{name}={value!r} must be {'at least 0' if zero else 'above 0'}")
     return float(value)

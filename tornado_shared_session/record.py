@@ -8,6 +8,7 @@ of a credential is never stored, only its SHA-256.
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 import hmac
 import re
@@ -23,6 +24,7 @@ FORMAT = 1
 
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")  # 128 bits, base64url
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")  # 256 bits, base64url
+_LATEST = 253402300800  # the year 10000; `datetime` ends there
 _REMEMBERED = 8  # superseded secrets kept; more than eight logins a minute is no browser
 
 
@@ -44,11 +46,16 @@ class Credential:
         secret: 256 random bits, base64url (43 characters). Never logged.
         renew: the carrier signed it with an older key and wants it sent
             again under the current one.
+        digest: SHA-256 of the secret: what the record keeps.
     """
 
     id: str
     secret: str = field(repr=False)
     renew: bool = field(default=False, compare=False)
+    digest: bytes = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", hashlib.sha256(self.secret.encode()).digest())
 
     @classmethod
     def generate(cls, id: str | None = None) -> Credential:
@@ -65,11 +72,6 @@ class Credential:
 
     def __str__(self) -> str:
         return f"{self.id}.{self.secret}"
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of the secret: what the record keeps."""
-        return hashlib.sha256(self.secret.encode()).digest()
 
 
 def generate_id() -> str:
@@ -116,8 +118,9 @@ class Meta:
         )
         return data
 
-    @classmethod
-    def decode(cls, data: bytes) -> Meta:
+    @staticmethod
+    @functools.lru_cache(maxsize=1024)  # it is immutable, and the same with each request
+    def decode(data: bytes) -> Meta:
         """Unpack it.
 
         Raises:
@@ -134,10 +137,14 @@ class Meta:
                 or type(id) is not str
                 or type(digest) is not bytes
                 or type(created_at) not in (float, int)
+                or not 0 <= created_at < _LATEST
                 or not (user_id is None or type(user_id) is str)
+                or not all(type(old) is bytes for old, _ in superseded)
             ):
                 raise CorruptRecord
-            return cls(id, digest, created_at, user_id, tuple((d, float(t)) for d, t in superseded))
+            return Meta(
+                id, digest, created_at, user_id, tuple((d, float(t)) for d, t in superseded)
+            )
         except (NewerFormat, CorruptRecord):
             raise
         except Exception as error:  # any bytes may stand in the store

@@ -27,9 +27,9 @@ class Rotator(Backend, Protocol):
     async def create(
         self, session: Session, values: Mapping[bytes, bytes], *, user_id: str | None = None
     ) -> None: ...
-    async def index(self, user_id: str, id: str) -> list[str]: ...
+    async def index(self, user_id: str, id: str) -> None: ...
     async def unindex(self, user_id: str, ids: list[str]) -> None: ...
-    async def replace(self, user_id: str | None, ids: list[str]) -> None: ...
+    async def limit(self, user_id: str) -> list[str]: ...
 
 
 def issuing(session: Session, what: str) -> Carrier:
@@ -55,7 +55,7 @@ async def rotate(manager: Rotator, session: Session, user_id: str | None, login:
     """
     session._check_writable()
     carrier = issuing(session, "login()" if login else "regenerate()")
-    before = session.user_id
+    before, stored = session.user_id, session._stored
     clear = login and before is not None and before != user_id
     if clear:
         session._show({})
@@ -63,7 +63,8 @@ async def rotate(manager: Rotator, session: Session, user_id: str | None, login:
     try:
         # Index first: a crash here leaves an entry without a record, never
         # a session that destroy_user() cannot find.
-        replaced = [] if user_id is None else await manager.index(user_id, session.id)
+        if user_id is not None:
+            await manager.index(user_id, session.id)
         if session._state is State.NEW:
             await manager.create(session, changes, user_id=user_id)
         else:
@@ -72,12 +73,15 @@ async def rotate(manager: Rotator, session: Session, user_id: str | None, login:
         session._end(error.reason)
         raise
     except BaseException:
+        if clear:
+            session._show(stored)
         session._put_back(changes, deleted)
         raise
     manager.report("login" if login else "regenerated", session.id)
     if clear and before is not None:
         await manager.unindex(before, [session.id])
-    await manager.replace(user_id, replaced)
+    if user_id is not None and session.id in await manager.limit(user_id):
+        session._end("replaced")  # by logins that were faster
 
 
 async def _replace_secret(
@@ -109,5 +113,5 @@ async def _replace_secret(
     record.meta = meta
     record.generation += 1
     session._commit_changes(changes, deleted)
-    session._committed(committed.version, committed.ttl)
+    session._committed(committed.version, committed.ttl, changed=True)
     carrier.issued(credential, meta.user_id)

@@ -7,32 +7,18 @@ nothing of Tornado, Socket.IO or Redis.
 
 from __future__ import annotations
 
-import enum
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
-from .errors import SessionEnded, SessionError
-from .mapping import TrackedMapping
-from .record import Credential, Record, generate_id
+from .errors import SessionError
+from .record import Credential, Record
+from .rooms import session_room, user_room
 from .serializers import Serializer
+from .stored import State as State
+from .stored import StoredMapping
 
 T = TypeVar("T")
-
-SESSION_ROOM = "session:"
-USER_ROOM = "session-user:"
-#: Room names that only this library hands out. Chat code that lets a
-#: client choose a room must not let it choose one of these.
-RESERVED_ROOMS = (SESSION_ROOM, USER_ROOM)
-
-
-class State(enum.Enum):
-    """Where a session stands; it decides what save and read do."""
-
-    NEW = "new"  # nothing is stored
-    LIVE = "live"
-    ENDED = "ended"  # destroyed, expired, or reached by a replaced credential
 
 
 class Carrier(Protocol):
@@ -59,20 +45,10 @@ class Backend(Protocol):
     async def touch(self, session: Session) -> None: ...
     async def rotate(self, session: Session, user_id: str | None, login: bool) -> None: ...
     async def destroy_session(self, session: Session) -> None: ...
-    async def transact(self, session: Session, fn: Callable[[Session], T | Awaitable[T]]) -> T: ...
+    async def transact(self, session: Session, fn: Callable[[Session], Any]) -> Any: ...
 
 
-def session_room(id: str, generation: int) -> str:
-    """Name the room of a session's connections of one generation."""
-    return f"{SESSION_ROOM}{id}.{generation}"
-
-
-def user_room(user_id: str) -> str:
-    """Name the room of all connections of one user."""
-    return f"{USER_ROOM}{user_id}"
-
-
-class Session(TrackedMapping):
+class Session(StoredMapping):
     """One user's data, shared by HTTP handlers and sockets.
 
     Use it as a dict: keys are strings, values whatever the serializer
@@ -82,7 +58,7 @@ class Session(TrackedMapping):
     undo each other.
     """
 
-    __slots__ = ("_backend", "_carrier", "_id", "_loaded_at", "_reason", "_record", "_state")
+    __slots__ = ("_backend", "_carrier")
 
     def __init__(
         self,
@@ -92,29 +68,16 @@ class Session(TrackedMapping):
         carrier: Carrier | None = None,
         ended: str | None = None,
     ) -> None:
-        super().__init__(backend.serializer)
+        super().__init__(backend.serializer, record, ended)
         self._backend = backend
         self._carrier = carrier
-        self._id: str | None = None
-        self._record: Record | None = None
-        self._reason = ended or ""
-        self._state = State.NEW if ended is None else State.ENDED
-        self._loaded_at = 0.0
-        if record is not None:
-            self._adopt(record)
-
-    def __repr__(self) -> str:
-        state = self._reason if self._state is State.ENDED else self._state.value
-        return f"<Session {self._id or '-'} {state}>"
 
     # -- who it is -----------------------------------------------------
 
     @property
     def id(self) -> str:
         """The public id: stable for the session's life, safe in logs."""
-        if self._id is None:
-            self._id = generate_id()
-        return self._id
+        return self._get_id()
 
     @property
     def is_new(self) -> bool:
@@ -131,11 +94,9 @@ class Session(TrackedMapping):
     @property
     def created_at(self) -> datetime | None:
         """When it was first stored (aware, UTC), or None."""
-        return (
-            None
-            if self._record is None
-            else datetime.fromtimestamp(self._record.meta.created_at, UTC)
-        )
+        if self._record is None:
+            return None
+        return datetime.fromtimestamp(self._record.meta.created_at, UTC)
 
     @property
     def expires_at(self) -> datetime | None:
@@ -257,7 +218,11 @@ class Session(TrackedMapping):
         """
         await self._backend.destroy_session(self)
 
-    async def transact(self, fn: Callable[[Session], T | Awaitable[T]]) -> T:
+    @overload
+    async def transact(self, fn: Callable[[Session], Coroutine[Any, Any, T]]) -> T: ...
+    @overload
+    async def transact(self, fn: Callable[[Session], T]) -> T: ...
+    async def transact(self, fn: Callable[[Session], Any]) -> Any:
         """Run `fn(session)` so that no update is lost, and commit.
 
         `fn` may be a function or a coroutine function. It is given a
@@ -272,45 +237,6 @@ class Session(TrackedMapping):
             SessionEnded, SerializationError, StoreError: as in `save()`.
         """
         return await self._backend.transact(self, fn)
-
-    # -- for the manager -------------------------------------------------
-
-    def _adopt(self, record: Record) -> None:
-        """Show what is stored; unsaved changes are dropped."""
-        self._show(record.values)
-        self._record = record
-        self._id = record.meta.id
-        self._state = State.LIVE
-        self._set_ttl(record.ttl)
-
-    def _become(self, record: Record) -> None:
-        """The record was just made from this object, which keeps its values."""
-        self._stored = record.values
-        self._record = record
-        self._state = State.LIVE
-        self._set_ttl(record.ttl)
-
-    def _committed(self, version: int, ttl: float | None) -> None:
-        """A commit left the record at this version, with this time to live."""
-        assert self._record is not None
-        self._record.version = version
-        if ttl is not None:
-            self._record.provisional = False
-            self._set_ttl(ttl)
-
-    def _set_ttl(self, ttl: float) -> None:
-        assert self._record is not None
-        self._record.ttl = ttl
-        self._loaded_at = time.time()
-
-    def _end(self, reason: str) -> None:
-        """From here on it can be read, as last loaded, and not written."""
-        self._state = State.ENDED
-        self._reason = reason
-
-    def _check_writable(self) -> None:
-        if self._state is State.ENDED:
-            raise SessionEnded(self._reason)
 
     def _report_unreadable(self, key: str) -> None:
         self._backend.report("corrupt_value", self._id, key)

@@ -10,31 +10,57 @@ import asyncio
 import inspect
 import random
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
 
-from .errors import SessionConflict, SessionEnded
+from .errors import SessionConflict, SessionEnded, SessionError
 from .record import Record
 from .session import Backend, Session, State
 
-T = TypeVar("T")
-
 _ATTEMPTS = 30
 _PAUSE, _LONGEST_PAUSE = 0.002, 0.05  # seconds; it doubles, with jitter
+
+
+class _Queue(asyncio.Lock):
+    turn: object = None  # whose turn it is
+
+
+_turns: ContextVar[tuple[object, ...]] = ContextVar("tornado_shared_session_turns", default=())
 
 
 class Queues:
     """One queue per session that has a transaction under way."""
 
     def __init__(self) -> None:
-        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
+        self._queues: weakref.WeakValueDictionary[str, _Queue] = weakref.WeakValueDictionary()
 
-    def of(self, id: str) -> asyncio.Lock:
-        """Return the lock of a session id; it lives as long as somebody holds it."""
-        lock = self._locks.get(id)
-        if lock is None:
-            lock = self._locks[id] = asyncio.Lock()
-        return lock
+    @asynccontextmanager
+    async def turn(self, id: str) -> AsyncIterator[bool]:
+        """Wait for the turn; say whether others had theirs first.
+
+        Raises:
+            SessionError: it is the caller's turn already, so it would
+                wait for itself.
+        """
+        queue = self._queues.get(id)
+        if queue is None:
+            queue = self._queues[id] = _Queue()
+        if queue.turn is not None and queue.turn in _turns.get():
+            raise SessionError(
+                "transact() inside transact() of the same session would wait for itself;"
+                " use the session that the function is given"
+            )
+        waited = queue.locked()
+        async with queue:
+            queue.turn = object()
+            token = _turns.set((*_turns.get(), queue.turn))
+            try:
+                yield waited
+            finally:
+                _turns.reset(token)
+                queue.turn = None
 
 
 class Committer(Backend, Protocol):
@@ -56,50 +82,51 @@ async def transact(
     manager: Committer,
     queues: Queues,
     session: Session,
-    fn: Callable[[Session], T | Awaitable[T]],
-) -> T:
+    fn: Callable[[Session], Any],
+) -> Any:
     """Run `fn` on a fresh copy and commit with the version check."""
-    session._check_writable()
-    if session._state is State.NEW:
-        # Nobody else can know it yet, so there is nobody to conflict with.
-        result = await _run(fn, session)
-        await manager.save(session)
-        return result
-    unsaved, dropped = session._take_changes()
-    lock = queues.of(session.id)
-    # What was just loaded serves for the first attempt, unless another
-    # transaction goes first.
-    record = None if lock.locked() else session._record
-    try:
-        async with lock:
+    async with queues.turn(session.id) as waited:
+        session._check_writable()
+        if session._state is State.NEW:
+            # Nobody else can know it yet, so there is nobody to conflict with.
+            result = await _run(fn, session)
+            await manager.save(session)
+            return result
+        # What was loaded before serves for the first attempt, unless
+        # another transaction went first.
+        known = None if waited else session._snapshot()
+        unsaved, dropped = session._take_changes()
+        try:
             for attempt in range(_ATTEMPTS):
-                copy = await _copy(manager, session, record)
-                record = None
-                result = await _attempt(manager, copy, fn, unsaved, dropped)
-                if copy._state is State.LIVE:
+                if attempt > 1:
+                    pause = min(_LONGEST_PAUSE, _PAUSE * 2**attempt)
+                    await asyncio.sleep(pause * random.random())  # noqa: S311  # jitter
+                copy = Session(manager, known or await _fetch(manager, session))
+                result, changed = await _attempt(manager, session, copy, fn, unsaved, dropped)
+                # A mere look at what was loaded before is no transaction.
+                if changed or (changed is None and known is None):
                     assert copy._record is not None
-                    session._adopt(copy._record)
+                    session._advance(copy._record)
                     return result
-                pause = min(_LONGEST_PAUSE, _PAUSE * 2**attempt)
-                await asyncio.sleep(pause * random.random())  # noqa: S311  # jitter
-    except SessionEnded as error:
-        session._end(error.reason)
-        raise
-    except BaseException:
-        session._put_back(unsaved, dropped)
-        raise
-    session._put_back(unsaved, dropped)
-    raise SessionConflict(f"the session kept changing; gave up after {_ATTEMPTS} attempts")
+                known = None
+            raise SessionConflict(f"the session kept changing; gave up after {_ATTEMPTS} attempts")
+        except BaseException:
+            session._put_back(unsaved, dropped)
+            raise
 
 
 async def _attempt(
     manager: Committer,
+    session: Session,
     copy: Session,
-    fn: Callable[[Session], T | Awaitable[T]],
+    fn: Callable[[Session], Any],
     unsaved: Mapping[bytes, bytes],
     dropped: set[str],
-) -> T:
-    """Run `fn` on the copy and commit it; on a conflict the copy has ended."""
+) -> tuple[Any, bool | None]:
+    """Run `fn` on the copy and commit it.
+
+    Says with the result whether that worked; None: nothing to commit.
+    """
     copy._stored.update(unsaved)
     for key in dropped:
         copy._stored.pop(key.encode(), None)
@@ -108,28 +135,32 @@ async def _attempt(
     # The unsaved changes travel along, unless fn undid them.
     values = {**{k: v for k, v in unsaved.items() if k.decode() not in deleted}, **changes}
     gone = {key for key in dropped | deleted if key.encode() not in values}
-    if values or gone:
+    try:
+        copy._check_writable()  # fn may have destroyed it
+        if not values and not gone:
+            return result, None
         assert copy._record is not None
-        try:
-            await manager.commit(copy, values, gone, 0, version=copy._record.version)
-        except SessionConflict:
-            copy._end("conflict")
-    return result
+        await manager.commit(copy, values, gone, 0, version=copy._record.version)
+    except SessionEnded as error:
+        session._end(error.reason)
+        raise
+    except SessionConflict:
+        return result, False
+    return result, True
 
 
-async def _copy(manager: Committer, session: Session, record: Record | None) -> Session:
-    """Return a copy of the session, read anew unless a record is given."""
+async def _fetch(manager: Committer, session: Session) -> Record:
+    """Read the record anew."""
     assert session._record is not None
-    if record is None:
-        record = await manager.fetch(session.id)
-        if record is None or record.generation != session._record.generation:
-            session._end("expired" if record is None else "rotated")
-            session._check_writable()
-    assert record is not None
-    return Session(manager, record.copy())
+    record = await manager.fetch(session.id)
+    if record is not None and record.generation == session._record.generation:
+        return record
+    reason = "expired" if record is None else "rotated"
+    session._end(reason)
+    raise SessionEnded(reason)
 
 
-async def _run(fn: Callable[[Session], T | Awaitable[T]], session: Session) -> T:
+async def _run(fn: Callable[[Session], Any], session: Session) -> Any:
     result = fn(session)
     if inspect.isawaitable(result):
         return await result

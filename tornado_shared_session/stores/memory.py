@@ -132,16 +132,13 @@ class MemoryStore(Store):
             for entry in found
         ]
 
-    async def index_add(
-        self, user_id: str, id: str, lifetime: float, keep: int | None = None
-    ) -> list[str]:
+    async def index_add(self, user_id: str, id: str, lifetime: float) -> None:
         now = self._clock()
         index = self._users.setdefault(user_id, {})
         for old in [old for old, deadline in index.items() if deadline <= now]:
             del index[old]
+        index.pop(id, None)
         index[id] = now + lifetime
-        others = [other for other in index if other != id]
-        return [] if keep is None else others[: max(0, len(others) + 1 - keep)]
 
     async def index_remove(self, user_id: str, ids: Sequence[str]) -> None:
         index = self._users.get(user_id, {})

@@ -7,6 +7,7 @@ The scripts and the stored layout are in `redis_scripts.py`, the wire in
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +16,6 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from ..errors import ConfigurationError, SessionConflict, SessionEnded, StoreError
 from ..events import logger
@@ -32,6 +32,14 @@ from .redis_scripts import (
     PEEK,
     ROTATED,
 )
+
+_NO_MAINTENANCE: dict[str, Any] = {}
+if "maint_notifications_config" in inspect.signature(redis.asyncio.Redis).parameters:
+    # Since redis-py 8.1. While these notifications are on, the pool does
+    # not check a connection for leftover replies (SECURITY F8).
+    from redis.maint_notifications import MaintNotificationsConfig
+
+    _NO_MAINTENANCE["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
 
 _PEEKED_AT_ONCE = 500  # keys one script looks at; a few hundred microseconds of Redis
 
@@ -175,6 +183,8 @@ class RedisStore(Store):
     async def delete(
         self, id: str, *, generation: int | None = None, user_id: str | None = None
     ) -> Deleted | None:
+        if user_id == "":
+            return None  # nobody's; the script would take it for "whoever's"
         reply = await self._ask(
             "EVALSHA",
             self._delete,
@@ -206,19 +216,9 @@ class RedisStore(Store):
                 )
         return found
 
-    async def index_add(
-        self, user_id: str, id: str, lifetime: float, keep: int | None = None
-    ) -> list[str]:
-        old = await self._ask(
-            "EVALSHA",
-            self._index_add,
-            1,
-            self._user_key + user_id,
-            id,
-            _milliseconds(lifetime),
-            keep or 0,
-        )
-        return [id.decode() for id in old]
+    async def index_add(self, user_id: str, id: str, lifetime: float) -> None:
+        key = self._user_key + user_id
+        await self._ask("EVALSHA", self._index_add, 1, key, id, _milliseconds(lifetime))
 
     async def index_remove(self, user_id: str, ids: Sequence[str]) -> None:
         if ids:
@@ -264,8 +264,7 @@ def _connect(url: str, timeout: float) -> redis.asyncio.Redis:
     """Make a client whose every wait is bounded and whose retries are ours.
 
     redis-py's defaults retry ten times, which repeats a write whose
-    reply was lost, and (8.1) skip the check for leftover replies while
-    maintenance notifications are on.
+    reply was lost.
     """
     try:
         return redis.asyncio.Redis.from_url(
@@ -273,7 +272,7 @@ def _connect(url: str, timeout: float) -> redis.asyncio.Redis:
             socket_timeout=None,
             socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            **_NO_MAINTENANCE,
         )
     except ValueError as error:
         raise ConfigurationError(
@@ -283,9 +282,10 @@ def _connect(url: str, timeout: float) -> redis.asyncio.Redis:
 
 def _raise_error(reply: Any) -> Any:
     if isinstance(reply, ResponseError):
-        raise StoreError(
-            f"the session store refused a command ({str(reply).split(' ')[0]})"
-        ) from reply
+        # redis-py takes the code off the errors that it has a class for.
+        plain = type(reply) is ResponseError
+        code = str(reply).split(" ")[0] if plain else type(reply).__name__
+        raise StoreError(f"the session store refused a command ({code})") from reply
     return reply
 
 

@@ -14,6 +14,7 @@ not applied, or changes nothing.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from hiredis import pack_command
@@ -21,6 +22,7 @@ from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from ..errors import ConfigurationError, StoreError
+from ..events import logger
 from .redis_scripts import Script
 
 Command = tuple[str | bytes | int, ...]
@@ -29,12 +31,15 @@ Command = tuple[str | bytes | int, ...]
 class _Request:
     """Commands whose replies belong together, and who waits for them."""
 
-    __slots__ = ("commands", "future", "repeatable")
+    __slots__ = ("commands", "data", "future", "repeatable")
 
     def __init__(
         self, commands: tuple[Command, ...], future: asyncio.Future[list[Any]], repeatable: bool
     ) -> None:
         self.commands = commands
+        # Packed here, in the caller's task: what cannot be packed, such as
+        # a lone surrogate, must not fail the others of the batch.
+        self.data = _pack(commands)
         self.future = future
         self.repeatable = repeatable
 
@@ -94,12 +99,16 @@ class Pipe:
 
     async def _work(self) -> None:
         """Send batch after batch until nobody waits any more."""
+        # The pool's checks cost as much as two commands, so a connection
+        # is kept from batch to batch; after a failure there is another.
+        connection: AbstractConnection | None = None
         try:
             while self._queue:
                 batch, self._queue = self._queue, []
+                held, connection = connection, None
                 try:
                     async with asyncio.timeout(self._timeout):
-                        await self._serve(batch)
+                        connection = await self._serve(held, batch)
                 except TimeoutError:
                     # What queued up behind a dead server has waited long
                     # enough too.
@@ -108,15 +117,34 @@ class Pipe:
                     _fail(batch, "the session store did not answer in time", None)
                 except (RedisError, OSError) as error:
                     _fail(batch, "the session store cannot be reached", error)
+                except Exception as error:
+                    # Whatever it was, those who wait must not wait forever.
+                    logger.exception("the Redis client failed")
+                    await self.drop()
+                    _fail(batch, "the session store cannot be used", error)
                 except asyncio.CancelledError:
                     _fail(batch + self._queue, "the session store was closed", None)
                     self._queue = []
                     raise
         finally:
             self._task = None
+            if connection is not None:
+                await self._pool.release(connection)
 
-    async def _serve(self, batch: list[_Request]) -> None:
-        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+    async def _serve(
+        self, connection: AbstractConnection | None, batch: list[_Request]
+    ) -> AbstractConnection:
+        """Serve a batch and return the connection that did; one that fails is let go."""
+        if connection is None:
+            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        try:
+            await self._try(connection, batch)
+        except BaseException:
+            await self._pool.release(connection)
+            raise
+        return connection
+
+    async def _try(self, connection: AbstractConnection, batch: list[_Request]) -> None:
         try:
             await self._exchange(connection, batch)
         except (RedisError, OSError) as error:
@@ -127,20 +155,19 @@ class Pipe:
             again = [request for request in batch if request.repeatable]
             if again:
                 await self._exchange(connection, again)
-        finally:
-            await self._pool.release(connection)
 
     async def _exchange(self, connection: AbstractConnection, batch: list[_Request]) -> None:
         """Write every command, read every reply, hand them out."""
         commands = [command for request in batch for command in request.commands]
-        replies = await self._round_trip(connection, commands)
+        data = b"".join([request.data for request in batch])
+        replies = await self._round_trip(connection, data, len(commands))
         missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if missing:
             # Nothing was applied, so these may be sent again, in full.
             sources = [
                 ("EVAL", self._scripts[str(commands[i][1])], *commands[i][2:]) for i in missing
             ]
-            answers = await self._round_trip(connection, sources)
+            answers = await self._round_trip(connection, _pack(sources), len(sources))
             for i, answer in zip(missing, answers, strict=True):
                 replies[i] = answer
         start = 0
@@ -151,12 +178,11 @@ class Pipe:
             start = end
 
     async def _round_trip(
-        self, connection: AbstractConnection, commands: list[Command]
+        self, connection: AbstractConnection, data: bytes, count: int
     ) -> list[Any]:
-        data = b"".join([pack_command(command) for command in commands])  # type: ignore[arg-type]
         await connection.send_packed_command(data)
         replies: list[Any] = []
-        for _ in commands:
+        for _ in range(count):
             try:
                 replies.append(await connection.read_response())
             except ResponseError as error:
@@ -173,6 +199,11 @@ class Pipe:
             await asyncio.wait([self._task], timeout=self._timeout)
         if self._task is not None:
             self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+def _pack(commands: Iterable[Command]) -> bytes:
+    return b"".join([pack_command(command) for command in commands])  # type: ignore[arg-type]
 
 
 def _fail(batch: list[_Request], message: str, cause: BaseException | None) -> None:

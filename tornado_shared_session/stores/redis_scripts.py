@@ -125,31 +125,28 @@ PEEK = Script(
     r"""
 local answer = {}
 for i, key in ipairs(KEYS) do
-  local b = redis.call('HMGET', key, '\255g', '\255p')
+  -- pcall: a key of another type must not spoil the others' answers.
+  local b = redis.pcall('HMGET', key, '\255g', '\255p')
+  local generation = not b.err and b[1] and string.match(b[1], '^%d+$')
   local at = 3 * i
-  answer[at - 2] = b[1]
-  answer[at - 1] = b[1] and redis.call('PTTL', key) or -2
-  answer[at] = b[2]
+  answer[at - 2] = generation or false
+  answer[at - 1] = generation and redis.call('PTTL', key) or -2
+  answer[at] = b[2] or false
 end
 return answer
 """
 )
 
-#: ARGV: id, lifetime ms, how many to keep or 0. Answers the oldest beyond those.
+#: ARGV: id, lifetime ms. An older entry may live longer than the new one.
 INDEX_ADD = Script(
     _NOW
     + r"""
 local time = now()
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', time)
 redis.call('ZADD', KEYS[1], string.format('%.0f', time + ARGV[2]), ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-local keep = tonumber(ARGV[3])
-if keep == 0 then return {} end
-local old = {}
-local over = redis.call('ZCARD', KEYS[1]) - keep
-for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  if #old < over and id ~= ARGV[1] then old[#old + 1] = id end
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
-return old
+return 1
 """
 )

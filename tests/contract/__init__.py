@@ -1,0 +1,1 @@
+"""The store contract, run over every store of ours."""

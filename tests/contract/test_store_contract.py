@@ -1,0 +1,45 @@
+"""The store contract, over memory and over a real Redis (RESP2 and RESP3)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tornado_shared_session import MemoryStore, RedisStore, Store
+from tornado_shared_session.testing import FakeClock
+from tornado_shared_session.testing.store_contract import StoreContract
+
+
+class TestMemoryStore(StoreContract):
+    """The embedded store, with a clock that is turned by hand."""
+
+    clock: FakeClock
+
+    @pytest.fixture
+    async def store(self) -> AsyncIterator[Store]:
+        """An empty store."""
+        self.clock = FakeClock()
+        store = MemoryStore(clock=self.clock)
+        await store.open()
+        yield store
+        await store.close()
+
+    async def pass_time(self, store: Store, seconds: float) -> None:
+        """Turn the clock."""
+        self.clock.advance(seconds)
+
+
+@pytest.mark.redis
+class TestRedisStore(StoreContract):
+    """The store for production."""
+
+    @pytest.fixture(params=[2, 3], ids=["resp2", "resp3"])
+    async def store(
+        self, request: pytest.FixtureRequest, redis_url: str, prefix: str
+    ) -> AsyncIterator[Store]:
+        """A store under a prefix that nobody else uses."""
+        store = RedisStore(f"{redis_url}?protocol={request.param}", prefix=prefix)
+        await store.open()
+        yield store
+        await store.close()

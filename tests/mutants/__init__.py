@@ -1,0 +1,1 @@
+"""Broken copies of the library, each with a test that notices."""

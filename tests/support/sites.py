@@ -1,0 +1,139 @@
+"""The application of `tests.apps.shared` in this process, ready to visit.
+
+async with site(redis=redis_url, prefix=prefix) as a:
+    jar = await a.visitor(note="hello")
+    async with a.client("polling", jar) as client: ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import redis.asyncio
+
+from tests.apps.shared import build, options
+from tests.apps.shared_events import Shared
+from tornado_shared_session.connections import Connection
+from tornado_shared_session.testing import (
+    CookieJar,
+    HandshakeRefused,
+    HTTPTestClient,
+    RunningServer,
+    SocketIOTestClient,
+    serve,
+)
+from tornado_shared_session.watcher import Watcher, watch
+
+NOTHING: Mapping[str, Any] = {}
+
+
+async def until(check: Callable[[], Any], seconds: float = 3.0) -> None:
+    """Wait until something is true; for what announces itself nowhere."""
+    async with asyncio.timeout(seconds):
+        while not check():
+            await asyncio.sleep(0.005)
+
+
+async def visitor(url: str, **values: Any) -> CookieJar:
+    """Return the cookies of a visitor whose session holds some values."""
+    jar = CookieJar()
+    http = HTTPTestClient(url, cookies=jar)
+    for key, value in (values or {"note": ""}).items():
+        response = await http.post("/note", {"key": key, "value": json.dumps(value)})
+        assert response.code == 200
+    return jar
+
+
+def session_id(jar: CookieJar) -> str:
+    """Return the session id in a cookie."""
+    signed = jar["session"].strip('"').split("|")[4].split(":")[1]
+    return base64.b64decode(signed).decode().split(".")[0]
+
+
+async def status_of(client: SocketIOTestClient) -> int:
+    """Try to open a transport; return the status, 101 or 200 if it worked."""
+    try:
+        await client.open()
+    except HandshakeRefused as error:
+        return error.status
+    finally:
+        await client.abort()
+    return client.handshake_status or 0
+
+
+class Site:
+    """The application and where it is served."""
+
+    def __init__(self, shared: Shared, server: RunningServer) -> None:
+        self.shared = shared
+        self.server = server
+        self.url = server.url
+        self.sio = shared.sio
+        self.manager = shared.manager
+
+    async def visitor(self, **values: Any) -> CookieJar:
+        """Return the cookies of a visitor whose session holds some values."""
+        return await visitor(self.url, **values)
+
+    def http(self, jar: CookieJar | None = None) -> HTTPTestClient:
+        """Return a browser's HTTP half."""
+        return HTTPTestClient(self.url, cookies=jar)
+
+    def client(
+        self, transport: str, jar: Mapping[str, str] | None = None, **settings: Any
+    ) -> SocketIOTestClient:
+        """Return a Socket.IO client; without a jar it keeps no cookies."""
+        chosen = cast(Any, transport)
+        return SocketIOTestClient(self.url, transport=chosen, cookies=jar, **settings)
+
+    @property
+    def connection(self) -> Connection:
+        """The only connection there is."""
+        (found,) = self.manager.connections
+        return found
+
+    @property
+    def watcher(self) -> Watcher:
+        """The watcher of the manager."""
+        return watch(self.manager)
+
+    async def empty(self, seconds: float = 3.0) -> None:
+        """Wait until nothing is left of any connection."""
+        try:
+            await until(lambda: not any(self.shared.counts().values()), seconds)
+        except TimeoutError:
+            raise AssertionError(f"something is left: {self.shared.counts()}") from None
+
+
+@asynccontextmanager
+async def site(
+    *,
+    server: Mapping[str, Any] = NOTHING,
+    edit: Callable[[Shared], None] | None = None,
+    **changes: Any,
+) -> AsyncIterator[Site]:
+    """Serve the application; `server` goes to `SessionServer`.
+
+    `edit` may add handlers before the first request.
+    """
+    shared = build(options(**changes), **server)
+    if edit is not None:
+        edit(shared)
+    async with shared.manager:
+        async with serve(shared.app) as running:
+            yield Site(shared, running)
+
+
+@asynccontextmanager
+async def raw_redis(url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    """Return a plain client, to look and to meddle."""
+    client = redis.asyncio.Redis.from_url(url)
+    try:
+        yield client
+    finally:
+        await client.aclose()

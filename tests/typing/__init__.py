@@ -1,0 +1,1 @@
+"""Files that are only type-checked, and the test that does it."""

@@ -1,0 +1,208 @@
+"""What is stored of a value: what saves must load, with its type."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import math
+import pickle
+import uuid
+from collections import OrderedDict
+from typing import Any
+
+import msgpack  # type: ignore[import-untyped]
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tornado_shared_session import MsgpackSerializer, SerializationError
+from tornado_shared_session.serializers import same
+
+SERIALIZER = MsgpackSerializer()
+
+offsets = st.timedeltas(
+    min_value=datetime.timedelta(hours=-23), max_value=datetime.timedelta(hours=23)
+)
+hashable: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text(st.characters(codec="utf-8"))
+    | st.binary()
+    | st.dates()
+    | st.datetimes(timezones=st.none() | st.builds(datetime.timezone, offsets))
+    | st.decimals(allow_nan=False)
+    | st.uuids(),
+    lambda inner: st.lists(inner, max_size=3).map(tuple) | st.frozensets(inner, max_size=3),
+    max_leaves=5,
+)
+values: st.SearchStrategy[Any] = st.recursive(
+    hashable | st.sets(hashable, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text(st.characters(codec="utf-8")) | st.binary(), inner, max_size=4)
+    ),
+    max_leaves=15,
+)
+
+
+@given(values)
+def test_what_saves_loads(value: Any) -> None:
+    """Equal, of the same type throughout, and the same bytes again."""
+    data = SERIALIZER.encode(value)
+    loaded = SERIALIZER.decode(data)
+    assert same(loaded, value)
+    assert SERIALIZER.encode(loaded) == data
+
+
+@given(st.sets(hashable, max_size=6))
+def test_equal_sets_give_equal_bytes(items: set[Any]) -> None:
+    """In whatever order they were filled."""
+    other: set[Any] = set()
+    for item in reversed(list(items)):
+        other.add(item)
+    assert SERIALIZER.encode(items) == SERIALIZER.encode(other)
+
+
+@given(st.binary(max_size=100))
+def test_any_bytes_are_read_or_refused(data: bytes) -> None:
+    """With one type of error, whatever stands in the store."""
+    try:
+        SERIALIZER.decode(data)
+    except SerializationError:
+        pass
+
+
+class Colour(enum.IntEnum):
+    """An int that would come back as a plain one."""
+
+    RED = 1
+
+
+class Name(str):
+    """A str that would come back as a plain one."""
+
+    __slots__ = ()
+
+
+def nested(depth: int, kind: type = list) -> Any:
+    """Return containers in containers."""
+    value: Any = kind()
+    for _ in range(depth):
+        value = kind([value])
+    return value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        object(),
+        Colour.RED,
+        Name("x"),
+        OrderedDict(a=1),
+        datetime.time(12),
+        datetime.timedelta(1),
+        1j,
+        {1: 2},
+        {None: 2},
+        {("a",): 2},
+        {"a": {1: 2}},
+        [object()],
+        2**64,
+        -(2**63) - 1,
+        "\ud800",
+        nested(5000),
+        nested(5000, tuple),
+        msgpack.ExtType(99, b""),
+        lambda: None,
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_what_would_not_come_back_is_refused(value: Any) -> None:
+    """At save, with an error of ours, so that nothing unreadable is stored."""
+    with pytest.raises(SerializationError):
+        SERIALIZER.encode(value)
+
+
+def test_a_value_that_contains_itself_is_refused() -> None:
+    """It is nested too deeply, like any other."""
+    value: list[Any] = []
+    value.append(value)
+    with pytest.raises(SerializationError):
+        SERIALIZER.encode(value)
+
+
+@pytest.mark.parametrize("depth", [1, 100, 400, 511, 512, 1000, 1023, 1024, 1025])
+def test_what_is_nested_deeply_loads_or_is_refused(depth: int) -> None:
+    """msgpack packs and unpacks to different depths; neither is left to chance."""
+    for kind in (list, tuple):
+        try:
+            data = SERIALIZER.encode(nested(depth, kind))
+        except SerializationError:
+            assert depth > 100
+        else:
+            assert same(SERIALIZER.decode(data), nested(depth, kind))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xc1",
+        b"\x92\x01",
+        b"\x01\x01",
+        b"\x81\x01\x02",
+        b"\xa2\xff\xff",
+        pickle.dumps({"a": 1}),
+        msgpack.packb(msgpack.ExtType(42, b"x")),
+        msgpack.packb(msgpack.ExtType(1, b"no date")),
+        msgpack.packb(msgpack.ExtType(3, b"no number")),
+        msgpack.packb(msgpack.ExtType(4, b"short")),
+        msgpack.packb(msgpack.ExtType(5, b"\x91\x80")),
+        msgpack.packb(msgpack.ExtType(6, b"\xc1")),
+        b"\x91" * 2000 + b"\xc0",
+    ],
+)
+def test_bytes_that_are_no_value_are_refused(data: bytes) -> None:
+    """One type of error, and nothing is executed."""
+    with pytest.raises(SerializationError):
+        SERIALIZER.decode(data)
+
+
+def test_bytes_like_values_come_back_as_bytes() -> None:
+    """The one exception to "with its type", as documented."""
+    for value in (bytearray(b"x"), memoryview(b"x")):
+        assert type(SERIALIZER.decode(SERIALIZER.encode(value))) is bytes
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (1, True),
+        (1, 1.0),
+        (0, False),
+        (0.0, -0.0),
+        ({"a": 1}, {"a": True}),
+        ([1], (1,)),
+        ({1}, frozenset({1})),
+        ({1}, {True}),
+        ([decimal.Decimal("1.0")], [decimal.Decimal("1.00")]),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        ({(1,)}, {(True,)}),
+        ([1], [1, 2]),
+        ({"a": 1}, {"a": 1, "b": 1}),
+    ],
+)
+def test_alike_is_stricter_than_equal(one: Any, other: Any) -> None:
+    """A change from one to the other would otherwise be lost."""
+    assert not same(one, other)
+
+
+def test_what_is_alike_is_found_alike() -> None:
+    """Also where == says otherwise, or raises."""
+    signalling = decimal.Decimal("sNaN")
+    for value in (math.nan, [math.nan], [signalling], {"a": {1, 2, 3}}, uuid.UUID(int=1), (None,)):
+        assert same(value, SERIALIZER.decode(SERIALIZER.encode(value)))
