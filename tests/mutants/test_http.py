@@ -1,0 +1,198 @@
+"""Break the HTTP half in one place each, and a test of it notices."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from tests.support.mutants import Mutant
+
+SAVED = "tests/integration/test_http_saved_before_seen.py::"
+ROTATION = "tests/integration/test_http_rotation.py::"
+FRAMEWORK = "tests/integration/test_http_framework.py::"
+COOKIE = "tests/integration/test_http_cookie.py::"
+RESPONSE = "tests/unit/test_response.py::"
+FAILURES = "tests/unit/test_response_failures.py::"
+NOTICES = "tests/unit/test_web_notices.py::"
+WEB = "tests/unit/test_web.py::"
+
+
+class Broken(NamedTuple):
+    """One broken place, and a test that must fail."""
+
+    module: str
+    old: str
+    new: str
+    killed_by: str
+
+
+MUTANTS = {
+    "finish() does not wait for the save": Broken(
+        "response.py",
+        "if self._finished or not self._session_waits():",
+        "if True:",
+        SAVED + "test_response_waits_for_a_slow_commit[return]",
+    ),
+    "flush() does not wait for the save": Broken(
+        "response.py",
+        "if not include_footers and self._session_waits():",
+        "if False:",
+        SAVED + "test_response_waits_for_a_slow_commit[awaited flush]",
+    ),
+    "the head leaves while Redis has the commit": Broken(
+        "response.py",
+        "                await self._session_save(held.head_left)",
+        "                asyncio.ensure_future(self._session_save(held.head_left))",
+        SAVED + "test_response_waits_for_a_delayed_redis[return]",
+    ),
+    "a failed save is ignored": Broken(
+        "response.py",
+        "if failure is not None:\n                raise failure",
+        "if False:\n                raise failure",
+        SAVED + "test_failed_commit_is_a_503[return]",
+    ),
+    "a failed save is a 200": Broken(
+        "web.py",
+        "(StoreError, 503)",
+        "(StoreError, 200)",
+        SAVED + "test_failed_commit_is_a_503[return]",
+    ),
+    "a refused change is a 200": Broken(
+        "web.py",
+        "(SessionEnded, 409)",
+        "(SessionEnded, 200)",
+        SAVED + "test_commit_to_an_ended_session_is_a_409[return]",
+    ),
+    "the cookie is set before the commit": Broken(
+        "manager.py",
+        "        record = Record(meta, 1, 1, ttl, dict(values), provisional)\n",
+        "        record = Record(meta, 1, 1, ttl, dict(values), provisional)\n"
+        "        carrier.issued(credential, user_id)\n",
+        SAVED + "test_failed_commit_is_a_503[return]",
+    ),
+    "a failed flush is forgotten": Broken(
+        "response.py",
+        "self._session_flush_failed = (error, held.status)",
+        "pass",
+        FAILURES + "test_failure_of_a_flush_that_nobody_looked_at_is_the_response",
+    ),
+    "the handler is not finished while the save is pending": Broken(
+        "response.py",
+        "        handler._finished = finishes\n",
+        "",
+        RESPONSE + "test_what_a_handler_does_after_finish_has_no_effect[write]",
+    ),
+    "the head is not put back": Broken(
+        "response.py",
+        "handler._headers = self._headers",
+        "pass",
+        RESPONSE + "test_what_a_handler_does_after_finish_has_no_effect[head]",
+    ),
+    "the status is not put back": Broken(
+        "response.py",
+        "handler._status_code, handler._reason = self.status, self._reason",
+        "pass",
+        RESPONSE + "test_what_a_handler_does_after_finish_has_no_effect[head]",
+    ),
+    "cookies set too late are sent": Broken(
+        "response.py",
+        '        handler.__dict__.pop("_new_cookie", None)\n',
+        "",
+        RESPONSE + "test_an_unawaited_flush_counts_as_sent",
+    ),
+    "the body is not put back": Broken(
+        "response.py",
+        "handler._write_buffer = self._body",
+        "pass",
+        RESPONSE + "test_what_a_handler_does_after_finish_has_no_effect[clear]",
+    ),
+    "what is written after a pending flush is lost": Broken(
+        "response.py",
+        "self._write_buffer = later",
+        "self._write_buffer = []",
+        SAVED + "test_response_waits_for_a_slow_commit[unawaited flush]",
+    ),
+    "a held response forgets what finish() was given": Broken(
+        "response.py",
+        "sent = super().finish(held.chunk)",
+        "sent = super().finish()",
+        RESPONSE + "test_finish_of_a_base_class_sees_the_chunk_once",
+    ),
+    "the error page of a failed save is saved": Broken(
+        "response.py",
+        "if self._session_gave_up:",
+        "if False:",
+        FAILURES + "test_error_page_of_a_failed_save_is_not_saved_again",
+    ),
+    "a login after finish() is accepted": Broken(
+        "response.py",
+        "return not held.head_left and held.task is asyncio.current_task()",
+        "return not held.head_left",
+        ROTATION + "test_rotation_after_the_head_was_sent_raises_and_changes_nothing",
+    ),
+    "a change after the head has left is dropped": Broken(
+        "web.py",
+        "return session._state is not State.ENDED and session.modified",
+        "return False",
+        FAILURES + "test_change_after_the_head_has_left_is_an_error_unless_saved",
+    ),
+    "changes are saved whatever the status": Broken(
+        "web.py",
+        "if session is None or self.get_status() >= 500:",
+        "if session is None:",
+        WEB + "test_each_error_has_its_status[bug]",
+    ),
+    "a superseded credential is a new visitor": Broken(
+        "manager.py",
+        "        if superseded:\n",
+        "        if False:\n",
+        ROTATION + "test_superseded_credential_is_unknown_after_the_grace",
+    ),
+    "several live sessions renew a cookie": Broken(
+        "manager.py",
+        "                live.append((credential, ",
+        "                if credential.renew and carrier is not None:\n"
+        "                    carrier.issued(credential, None)\n"
+        "                live.append((credential, ",
+        COOKIE + "test_ambiguous_request_does_not_renew_a_cookie",
+    ),
+    "a failed touch fails the response": Broken(
+        "web.py",
+        "            if session.modified:\n                raise\n",
+        "            raise\n",
+        WEB + "test_deadline_that_cannot_be_moved_does_not_fail_the_response",
+    ),
+    "a handler that is no activity is activity": Broken(
+        "web.py",
+        "save(session, touch=self.session_touch)",
+        "save(session, touch=True)",
+        WEB + "test_what_a_polling_handler_writes_is_stored_without_moving_the_deadline",
+    ),
+    "an error page fails for want of a user": Broken(
+        "web.py",
+        "if self._session_in_error and (",
+        "if False and (",
+        FRAMEWORK + "test_xsrf_cookies_work_beside_the_session",
+    ),
+    "a rotation is announced before the head": Broken(
+        "web.py",
+        "        self.rotated = True\n",
+        "        self.rotated = True\n        self._handler()._session_announce()\n",
+        NOTICES + "test_rotation_is_announced_once_and_after_the_head",
+    ),
+    "a response with a new cookie may be cached": Broken(
+        "web.py",
+        'self.set_header("Cache-Control", "no-store")',
+        "pass",
+        WEB + "test_response_that_sets_the_cookie_is_not_cacheable",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", MUTANTS)
+def test_mutant_is_killed(what: str) -> None:
+    """The named test fails when this is broken."""
+    broken = MUTANTS[what]
+    assert Mutant(broken.module, broken.old, broken.new).kills(broken.killed_by)
