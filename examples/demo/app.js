@@ -12,6 +12,7 @@ let socketPort = PORTS.find((port) => port !== httpPort) ?? httpPort; // the oth
 let socket = null;
 let deadline = null; // in performance.now() milliseconds
 let savedNote = "";
+let endedId = ""; // of the session that ended last
 
 // -- the log ---------------------------------------------------------------
 
@@ -33,6 +34,7 @@ function log(kind, text) {
 
 function show(state) {
   if (state.id === null) return; // nothing is stored yet, so there is nothing to show
+  if (state.id === endedId) return; // an answer that was on its way when the session ended
   // Two processes push: what one of them saw may arrive after newer news of the other.
   if (state.id === $("id").title && state.count < Number($("count").textContent)) return;
   $("id").textContent = state.id.slice(0, 12) + "…";
@@ -53,6 +55,7 @@ function show(state) {
 function showEnd(reason) {
   if (reason === "rotated") return; // the session lives on, under a new credential
   $("ended").textContent = `${reason}, ${new Date().toLocaleTimeString([], { hour12: false })}`;
+  endedId = $("id").title || endedId;
   deadline = null;
   savedNote = "";
   $("note").value = "";
@@ -190,8 +193,8 @@ choose("socket-port", socketPort, (port) => { socketPort = port; connect(); });
 
 $("count-http").onclick = () => post("/count");
 $("count-socket").onclick = () => ask("count");
-$("note-http").onclick = () => { savedNote = $("note").value; post("/note", { note: savedNote }); };
-$("note-socket").onclick = () => { savedNote = $("note").value; ask("note", savedNote); };
+$("note-http").onclick = () => post("/note", { note: $("note").value });
+$("note-socket").onclick = () => ask("note", $("note").value);
 $("login").onsubmit = (event) => {
   event.preventDefault();
   post("/login", { name: $("name").value });

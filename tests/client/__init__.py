@@ -1,0 +1,1 @@
+"""The real JavaScript client, a real browser, and what a newcomer runs."""
