@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 
 from .errors import SessionEnded
-from .events import Reporter
+from .events import Reporter, logger
 from .record import Record
 
 #: After these a client is told not to come back; after the others
@@ -128,4 +128,7 @@ class Connections:
         """End one connection; its failure to close is not the others' affair."""
         if connection.phase is not Phase.ENDED:
             self._report("connection_closed", connection.id, reason)
-            connection.end(reason)
+            try:
+                connection.end(reason)
+            except Exception:
+                logger.exception("a connection of session %s could not be closed", connection.id)

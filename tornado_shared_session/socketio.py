@@ -1,7 +1,8 @@
 """The session in python-socketio: `SessionServer`.
 
-What users call. How packets pass is in `socketio_gate.py`, who gets in
-in `handshake.py`, how a client is made to go in `transport.py`.
+What users call. How packets pass is in `socketio_gate.py` and
+`socketio_admission.py`, who gets in in `handshake.py`, how a client is
+made to go in `transport.py`.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ import socketio
 from tornado.websocket import WebSocketHandler
 
 from .connections import Phase
+from .endpoint import make_handler
 from .errors import ConfigurationError, SessionEnded, SessionError
-from .handshake import Handshaker, make_handler
+from .events import REASONS
+from .handshake import Handshaker
 from .manager import SessionManager
 from .origins import Origins
-from .session import RESERVED_ROOMS, Session
-from .socketio_gate import Gate, current
+from .rooms import RESERVED_ROOMS
+from .session import Session
+from .socketio_admission import current
+from .socketio_gate import Gate
 from .transport import SocketConnection
 from .watcher import watch
 
@@ -72,7 +77,12 @@ class SessionServerMixin(Gate):
         self._by_eio: dict[str, SocketConnection] = {}
         self._by_sid: dict[str, SocketConnection] = {}
         self.handshaker = Handshaker(
-            sessions, self, origins, anonymous=anonymous, login_required=login_required
+            sessions,
+            self,
+            origins,
+            anonymous=anonymous,
+            login_required=login_required,
+            connect_timeout=connect_timeout,
         )
         watch(sessions)
         super().__init__(
@@ -105,11 +115,8 @@ class SessionServerMixin(Gate):
             session, event.session = event.session, None
             return session
         if connection.phase is Phase.ENDED:
-            if connection.session is None:
-                raise SessionEnded(connection.reason)
-            connection.session._end(connection.reason)
-            return connection.session
-        loaded = await self._load(connection)
+            return await self._session_of_ended(connection)
+        loaded = await self.load_session(connection)
         if loaded is None:
             raise SessionEnded(connection.reason or "expired")
         return loaded
@@ -142,8 +149,9 @@ class SessionServerMixin(Gate):
 
     async def online(self, namespace: str = "/") -> list[tuple[str, Session]]:
         """Return the clients connected here to a namespace, with their sessions."""
-        connections = [(c.sids[namespace], c) for c in self._by_eio.values() if namespace in c.sids]
-        sessions = await asyncio.gather(*(self._load(c) for _, c in connections))
+        known = [(c.sids[namespace], c) for c in self._by_eio.values() if namespace in c.sids]
+        connections = [(sid, c) for sid, c in known if self.manager.is_connected(sid, namespace)]
+        sessions = await asyncio.gather(*(self.load_session(c) for _, c in connections))
         pairs = zip(connections, sessions, strict=True)
         return [(sid, session) for (sid, _), session in pairs if session is not None]
 
@@ -161,6 +169,18 @@ class SessionServerMixin(Gate):
         """Close a room that was entered."""
         _check_room(room)
         await super().close_room(room, namespace)
+
+    async def _session_of_ended(self, connection: SocketConnection) -> Session:
+        """For a disconnect handler: the session it had, or still has."""
+        session = connection.session
+        if session is not None and connection.reason in REASONS and connection.reason != "shutdown":
+            session._end(connection.reason)
+            return session
+        # Only the transport is gone; the session lives on without it.
+        record = await self.sessions.fetch(connection.id)
+        if record is None or record.generation != connection.generation:
+            raise SessionEnded("expired" if record is None else "rotated")
+        return Session(self.sessions, record)
 
     def _connection(self, sid: str, namespace: str | None) -> SocketConnection:
         connection = self._by_sid.get(sid)

@@ -1,15 +1,14 @@
 """The gate between Socket.IO's packets and the sessions.
 
-In: nothing of a client is handled unless its session lives. Out:
-nothing reaches a client before it is admitted or after its session has
-ended (SECURITY F1, F2).
+Nothing of a client is handled unless its session lives. What may be
+said to it is decided in `socketio_admission.py`.
 
-This file and `socketio.py` are the only ones that import socketio, and
-this one alone overrides its private seams (`_handle_eio_*`,
-`_handle_event`, `_handle_ack`, `_trigger_event`, `_send_packet`,
-`_send_eio_packet`); `tests/integration/test_seams.py` fails when one of
-them goes. The public ``eio.on(...)`` would not do: `instrument()`
-replaces handlers that were set with it.
+These two files and `socketio.py` are the only ones that import
+socketio. This one overrides its private seams `_handle_eio_*`,
+`_handle_event`, `_handle_ack` and `_trigger_event`;
+`tests/integration/test_seams.py` fails when one of them goes. The public
+``eio.on(...)`` would not do: `instrument()` replaces handlers that were
+set with it.
 """
 
 from __future__ import annotations
@@ -17,61 +16,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import socketio
 from engineio.packet import MESSAGE
 from engineio.packet import Packet as EngineIOPacket
-from socketio.packet import (
-    ACK,
-    BINARY_ACK,
-    BINARY_EVENT,
-    CONNECT,
-    CONNECT_ERROR,
-    DISCONNECT,
-    EVENT,
-)
+from socketio.packet import DISCONNECT, EVENT
 
 from .connections import Phase
 from .errors import SessionEnded, StoreError
-from .events import logger
-from .manager import SessionManager
+from .events import REASONS, logger
 from .session import Session
-from .transport import SocketConnection
+from .socketio_admission import Admission, Event, current
+from .transport import SocketConnection, release
 
-_WITHHELD = frozenset({EVENT, ACK, BINARY_EVENT, BINARY_ACK})
-_WITHHELD_MOST = 256  # packets kept for a namespace whose connect handler takes its time
-_REFUSED_GRACE = 1.0  # seconds until a transport with no namespace left is closed
 _NOTICE_GRACE = 0.1  # seconds for the notice that says why a record is gone
 
 
-class Event:
-    """The event being handled: its connection, and what was loaded for it."""
+class Gate(Admission):
+    """The part of the server that every packet of a client passes."""
 
-    __slots__ = ("connection", "session")
-
-    def __init__(self, connection: SocketConnection, session: Session | None) -> None:
-        self.connection = connection
-        self.session = session
-
-
-current: ContextVar[Event | None] = ContextVar("tornado_shared_session_event", default=None)
-
-if TYPE_CHECKING:
-    from socketio import AsyncServer as _Server
-else:
-    _Server = object
-
-
-class Gate(_Server):  # type: ignore[misc]  # python-socketio is untyped
-    """The part of the server that every packet passes, both ways."""
-
-    sessions: SessionManager
     _reload_events: bool
     _connect_timeout: float
-    _by_eio: dict[str, SocketConnection]
-    _by_sid: dict[str, SocketConnection]
 
     # -- for the transport and the handshake -----------------------------------
 
@@ -81,8 +46,10 @@ class Gate(_Server):  # type: ignore[misc]  # python-socketio is untyped
 
     def farewell(self, connection: SocketConnection, reason: str, final: bool) -> list[Any]:
         """Say why, and with `final` that it should not come back."""
-        packets = []
-        for namespace in connection.sids:
+        packets: list[Any] = []
+        if reason not in REASONS:
+            return packets  # the session lives; this transport was no good
+        for namespace in connection.sids.keys() - connection.withheld.keys():
             said = {"reason": reason}
             last = [self.packet_class(EVENT, namespace=namespace, data=["session_ended", said])]
             if final:
@@ -97,6 +64,7 @@ class Gate(_Server):  # type: ignore[misc]  # python-socketio is untyped
             connection.phase, connection.reason = Phase.ENDED, "gone"
         self.sessions.connections.discard(connection)
         self._by_eio.pop(connection.eio_sid, None)
+        release(self.eio, connection.eio_sid)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a task that the manager owns."""
@@ -112,12 +80,12 @@ class Gate(_Server):  # type: ignore[misc]  # python-socketio is untyped
                 "a Socket.IO client was refused: the Application's handlers must contain"
                 " tornado_shared_session.get_tornado_handler(sio), not python-socketio's"
             )
+            handler.close()  # a WebSocket is open already
             return False
         if connection.phase is Phase.ENDED:
             return False
         connection.eio_sid = eio_sid
         self._by_eio[eio_sid] = connection
-        connection.close_unless_connected(self._connect_timeout)
         environ["REMOTE_ADDR"] = handler.request.remote_ip  # Engine.IO says 127.0.0.1
         # The environ goes to handlers, logs and the admin page; the
         # cookie header, which holds the credential, does not.
@@ -127,13 +95,8 @@ class Gate(_Server):  # type: ignore[misc]  # python-socketio is untyped
 
     async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
         connection = self._by_eio.get(eio_sid)
-        if connection is None or connection.phase is not Phase.OPEN:
-            return
-        namespace = self._connect_namespace(eio_sid, data)
-        if namespace is None:
+        if connection is not None and connection.phase is Phase.OPEN:
             await super()._handle_eio_message(eio_sid, data)
-        else:
-            await self._admit(connection, namespace, data)
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         try:
@@ -168,13 +131,17 @@ class Gate(_Server):  # type: ignore[misc]  # python-socketio is untyped
                 current.reset(token)
                 self._by_sid.pop(args[0], None)
                 connection.sids.pop(namespace, None)
+                if not connection.sids and connection.phase is Phase.OPEN:
+                    connection.close_unless_connected(self._connect_timeout)
         go, session = await self._before(connection)
         if not go:
             return self.not_handled  # so that no acknowledgement is sent
-        token = current.set(Event(connection, session))
+        handled = Event(connection, session)
+        token = current.set(handled)
         try:
             result = await super()._trigger_event(event, namespace, *args)
         finally:
+            handled.session = None  # a task that the handler started reads anew
             current.reset(token)
         await self._after(connection, session)
         return result if connection.phase is Phase.OPEN else self.not_handled
@@ -186,7 +153,7 @@ class Gate(_Server):  # type: ignore[misc]  # python-socketio is untyped
         if not self._reload_events:
             return True, None
         try:
-            session = await self._load(connection)
+            session = await self.load_session(connection)
         except StoreError as error:
             self.sessions.report("store_failed", connection.id, f"event dropped: {error}")
             return False, None
@@ -194,168 +161,36 @@ class Gate(_Server):  # type: ignore[misc]  # python-socketio is untyped
 
     async def _after(self, connection: SocketConnection, session: Session | None) -> None:
         """An event is activity: move the deadline, at most once per touch_interval."""
-        seen = session or connection.session
+        seen = connection.session if session is None else session
         record = None if seen is None else seen._record
-        if record is None or record.provisional or connection.phase is not Phase.OPEN:
+        if seen is None or record is None or record.provisional:
             return
-        if session is not None:
-            connection.verified(record.ttl)
+        if connection.phase is not Phase.OPEN:
+            return
+        if session is not None:  # the handler may have moved it by saving
+            connection.verified(record.ttl - (time.time() - session._loaded_at))
         left = connection.deadline - time.monotonic()
-        if self.sessions.touch_due(left, record.meta.created_at):
+        if self.sessions.policy.touch_due(left, record.meta.created_at):
             try:
                 await self.sessions.extend(connection)
             except (StoreError, SessionEnded) as error:
                 self.sessions.report("store_failed", connection.id, f"not touched: {error}")
 
-    async def _load(self, connection: SocketConnection) -> Session | None:
+    async def load_session(self, connection: SocketConnection) -> Session | None:
         """Read a connection's session anew; None, and it will close, if that has ended."""
         record = await self.sessions.fetch(connection.id)
         if connection.phase is not Phase.OPEN:
             return None
+        if record is not None and record.generation == connection.generation:
+            connection.verified(record.ttl)
+            session = connection.session = Session(self.sessions, record)
+            return session
         end_one = self.sessions.connections.end_one
-        if record is None:
+        if record is not None:
+            end_one(connection, "rotated")
+        else:
             # The notice that says why may be on its way, and decides
             # whether the client should come back.
             later = asyncio.get_running_loop().call_later
             later(_NOTICE_GRACE, end_one, connection, "expired")
-            return None
-        if record.generation != connection.generation:
-            end_one(connection, "rotated")
-            return None
-        connection.verified(record.ttl)
-        session = connection.session = Session(self.sessions, record)
-        return session
-
-    # -- a namespace CONNECT ---------------------------------------------------------
-
-    def _connect_namespace(self, eio_sid: str, data: Any) -> str | None:
-        """Return the namespace that a packet asks to connect to, if it does.
-
-        It must be known before python-socketio sees the packet: that
-        puts the client into the namespace's room before any handler is
-        awaited.
-        """
-        if eio_sid in self._binary_packet:
-            return None
-        if isinstance(data, str):
-            if not data.startswith(str(CONNECT)):
-                return None
-        elif not self._binary_protocol:
-            return None
-        packet = self.packet_class(encoded_packet=data)
-        return (packet.namespace or "/") if packet.packet_type == CONNECT else None
-
-    @property
-    def _binary_protocol(self) -> bool:
-        return self.packet_class is not socketio.packet.Packet
-
-    async def _admit(self, connection: SocketConnection, namespace: str, data: Any) -> None:
-        """Check the session again, then let python-socketio connect the namespace."""
-        eio_sid = connection.eio_sid
-        if connection.withheld is None:
-            connection.withheld = {}
-        connection.withheld[namespace] = []
-        try:
-            session = await self._load(connection)
-            if session is None:
-                return
-            token = current.set(Event(connection, session))
-            try:
-                await super()._handle_eio_message(eio_sid, data)
-            finally:
-                current.reset(token)
-        except StoreError as error:
-            await self._refuse(connection, namespace, error)
-        except Exception as error:
-            logger.exception("a connect handler raised; the client is refused")
-            await self._refuse(connection, namespace, error)
-        finally:
-            packets = connection.withheld.pop(namespace, [])
-            if not connection.withheld:
-                connection.withheld = None
-            await self._settle(connection, namespace, packets)
-
-    async def _refuse(self, connection: SocketConnection, namespace: str, error: Exception) -> None:
-        if isinstance(error, StoreError):
-            self.sessions.report("store_failed", connection.id, f"connect refused: {error}")
-        await self._send_packet(
-            connection.eio_sid,
-            self.packet_class(
-                CONNECT_ERROR, data={"message": "Unable to connect"}, namespace=namespace
-            ),
-        )
-        sid = self.manager.sid_from_eio_sid(connection.eio_sid, namespace)
-        if sid is not None:
-            await self.manager.disconnect(sid, namespace, ignore_queue=True)
-
-    async def _settle(
-        self, connection: SocketConnection, namespace: str, packets: list[Any]
-    ) -> None:
-        """The CONNECT is through: keep what was connected, undo what was not."""
-        eio_sid = connection.eio_sid
-        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
-        connected = sid is not None and self.manager.is_connected(sid, namespace)
-        if connected and connection.phase is Phase.OPEN:
-            connection.cancel_timer()
-            for packet in packets:
-                if isinstance(packet, EngineIOPacket):
-                    await self._send_eio_packet(eio_sid, packet)
-                else:
-                    await self._send_packet(eio_sid, packet)
-            return
-        if connected:
-            # The transport went while the handler ran, and Engine.IO's
-            # disconnect found no namespace to tell.
-            await self._handle_disconnect(eio_sid, namespace, self.eio.reason.SERVER_DISCONNECT)
-        for known, namespaced in list(connection.sids.items()):
-            if known == namespace and not connected:
-                self._by_sid.pop(namespaced, None)
-                del connection.sids[known]
-        if not connection.sids and connection.phase is Phase.OPEN:
-            connection.close_unless_connected(_REFUSED_GRACE)
-
-    async def _trigger_connect(self, namespace: str, sid: str, *args: Any) -> Any:
-        event = current.get()
-        if event is None or event.connection.phase is not Phase.OPEN:
-            raise socketio.exceptions.ConnectionRefusedError("the session has ended")
-        connection = event.connection
-        connection.sids[namespace] = sid
-        self._by_sid[sid] = connection
-        seen = connection.session
-        assert seen is not None
-        self.manager.basic_enter_room(sid, namespace, seen.room)
-        if seen.user_id is not None:
-            self.manager.basic_enter_room(sid, namespace, seen.user_room)
-        return await super()._trigger_event("connect", namespace, sid, *args)
-
-    # -- out: nothing to whom is not admitted, nothing after the end ------------------
-
-    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
-        connection = self._by_eio.get(eio_sid)
-        if connection is None or connection.phase is not Phase.OPEN:
-            return
-        if connection.withheld is not None and pkt.packet_type in _WITHHELD:
-            held = connection.withheld.get(pkt.namespace or "/")
-            if held is not None:
-                if len(held) < _WITHHELD_MOST:
-                    held.append(pkt)
-                return
-        await super()._send_packet(eio_sid, pkt)
-
-    async def _send_eio_packet(self, eio_sid: str, eio_pkt: Any) -> None:
-        connection = self._by_eio.get(eio_sid)
-        if connection is None or connection.phase is not Phase.OPEN:
-            return
-        if connection.withheld is not None:
-            held = connection.withheld.get(self._packet_namespace(connection, eio_pkt.data))
-            if held is not None:
-                if len(held) < _WITHHELD_MOST:
-                    held.append(eio_pkt)
-                return
-        await super()._send_eio_packet(eio_sid, eio_pkt)
-
-    def _packet_namespace(self, connection: SocketConnection, data: Any) -> str:
-        """Read an outgoing packet's namespace; an attachment has that of its packet."""
-        if isinstance(data, str) or self._binary_protocol:
-            connection.last_namespace = self.packet_class(encoded_packet=data).namespace or "/"
-        return connection.last_namespace
+        return None

@@ -4,7 +4,8 @@
 leaves a WebSocket open until the client's ping runs out, so a closing
 takes several steps, each bounded in time (SECURITY F3, F4, F5):
 farewell, drain, CLOSE, drain, Engine.IO's close, the WebSocket's close,
-and a second later the stream of a client that does not answer.
+and a second later the stream of a client that does not answer. A client
+that does not fetch its farewell is not told CLOSE either.
 
 It knows Engine.IO and Tornado's WebSocket; the Socket.IO server it is
 given only as a `Host`. The only file that looks into Engine.IO's
@@ -14,9 +15,10 @@ sockets; `tests/integration/test_closing.py` fails when that goes.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
-from engineio.packet import CLOSE, Packet
+from engineio.packet import CLOSE, MESSAGE, Packet
 from tornado.websocket import WebSocketHandler
 
 from .connections import Connection
@@ -48,17 +50,19 @@ class SocketConnection(Connection):
 
     Attributes:
         eio_sid: Engine.IO's id of it; "" until that is known.
-        presented: session ids that its requests may present; None stands
-            for none presented.
+        presented: the session ids that the handshake presented.
         session: as last loaded; what a disconnect handler sees.
         handlers: the live WebSocket handlers; two during an upgrade.
         local: the application's own dict for this connection.
         sids: Socket.IO's ids of it, by namespace.
         withheld: packets per namespace whose connect is under way.
+        farewell: what is said once it has ended.
     """
 
     __slots__ = (
+        "_left",
         "eio_sid",
+        "farewell",
         "handlers",
         "host",
         "last_namespace",
@@ -70,7 +74,7 @@ class SocketConnection(Connection):
         "withheld",
     )
 
-    def __init__(self, host: Host, id: str, presented: frozenset[str | None]) -> None:
+    def __init__(self, host: Host, id: str, presented: frozenset[str]) -> None:
         super().__init__(id)
         self.host = host
         self.eio_sid = ""
@@ -79,16 +83,19 @@ class SocketConnection(Connection):
         self.handlers: list[WebSocketHandler] = []
         self.local: dict[str, Any] | None = None
         self.sids: dict[str, str] = {}
-        self.withheld: dict[str, list[Any]] | None = None
+        self.withheld: dict[str, list[Any]] = {}
+        self.farewell: list[Any] = []
         self.last_namespace = "/"
         self.timer: asyncio.TimerHandle | None = None
+        self._left: asyncio.Event | None = None
 
     def may_present(self, credentials: list[Credential]) -> bool:
         """Whether a later request carries what the handshake carried, or
         what the handshake's response set (SECURITY F7)."""
-        if not credentials:
-            return None in self.presented
-        return all(credential.id in self.presented for credential in credentials)
+        ids = frozenset(credential.id for credential in credentials)
+        if ids == self.presented:
+            return True
+        return self.id in ids and ids <= self.presented | {self.id}
 
     def close_unless_connected(self, seconds: float) -> None:
         """Close the transport if no namespace is connected by then (T15)."""
@@ -106,49 +113,93 @@ class SocketConnection(Connection):
         if not self.sids:
             self.end("never_connected")  # no namespace, so no client hears it
 
+    def leave(self, handler: WebSocketHandler) -> None:
+        """One of its WebSockets is closed."""
+        if handler in self.handlers:
+            self.handlers.remove(handler)
+        if self.handlers:
+            return
+        if self._left is not None:
+            self._left.set()
+        socket = self.host.eio.sockets.get(self.eio_sid)
+        if socket is not None and not socket.upgraded:
+            # Engine.IO still waits for the upgrade, and holds back from
+            # polling whatever there is to say.
+            socket.upgrading = False
+
+    def keep_farewell(self) -> None:
+        """Drop every message that waits to be fetched, but for the farewell.
+
+        For a request that does not show the session any more.
+        """
+        socket = self.host.eio.sockets.get(self.eio_sid)
+        if socket is None:
+            return
+        queue = socket.queue
+        for _ in range(queue.qsize()):
+            packet = queue.get_nowait()
+            if packet is None or packet.packet_type != MESSAGE or packet in self.farewell:
+                queue.put_nowait(packet)
+            queue.task_done()  # after the put, so that the queue never seems drained
+
     def _close(self, reason: str, *, final: bool) -> None:
         self.cancel_timer()
         self.host.spawn(self._really_close(reason, final))
 
     async def _really_close(self, reason: str, final: bool) -> None:
+        eio = self.host.eio
+        socket = eio.sockets.get(self.eio_sid)
         streams = [h.ws_connection.stream for h in self.handlers if h.ws_connection is not None]
         try:
-            await self._say_goodbye(reason, final)
-        except Exception:
-            logger.exception("a farewell failed; the transport is closed all the same")
-        for handler in list(self.handlers):
-            handler.close()
-        if streams:
-            await asyncio.sleep(_GRACE)
+            try:
+                if socket is not None and not socket.closed:
+                    await self._say_goodbye(socket, reason, final)
+            except Exception:
+                logger.exception("a farewell failed; the transport is closed all the same")
+            if socket is not None:
+                # This awaits the application's disconnect handlers, which
+                # may take their time, so nobody waits for it. abort: CLOSE
+                # is sent.
+                told = eio.reason.SERVER_DISCONNECT
+                self.host.spawn(socket.close(wait=False, abort=True, reason=told))
+                release(eio, self.eio_sid)
+            for handler in list(self.handlers):
+                handler.close()
+            if self.handlers:
+                self._left = asyncio.Event()
+                await _within(_GRACE, self._left.wait())
+        finally:
             for stream in streams:
                 if stream is not None:
                     stream.close()
-        self.host.forget(self)
+            self.host.forget(self)
 
-    async def _say_goodbye(self, reason: str, final: bool) -> None:
-        eio = self.host.eio
-        socket = eio.sockets.get(self.eio_sid)
-        if socket is None or socket.closed:
-            return
-        # The farewell and CLOSE never share a polling payload: the
-        # JavaScript client handles CLOSE first and would not hear why.
-        for packet in self.host.farewell(self, reason, final):
-            await socket.send(packet)
-        await _drained(socket)
-        # Ours, before Engine.IO forgets the socket, so that a client whose
-        # poll is not pending fetches it with the next one.
-        await socket.send(Packet(CLOSE))
-        await _drained(socket)
-        # This awaits the application's disconnect handlers, which may take
-        # their time, so nobody waits for it. abort: CLOSE is sent.
-        reason_to_app = eio.reason.SERVER_DISCONNECT
-        self.host.spawn(socket.close(wait=False, abort=True, reason=reason_to_app))
-        eio.sockets.pop(self.eio_sid, None)
+    async def _say_goodbye(self, socket: Any, reason: str, final: bool) -> None:
+        # Put, not sent: Engine.IO's send() closes and raises where a ping
+        # is overdue. The farewell and CLOSE never share a polling payload:
+        # the JavaScript client handles CLOSE first and would not hear why.
+        self.farewell = self.host.farewell(self, reason, final)
+        for packet in self.farewell:
+            socket.queue.put_nowait(packet)
+        if await _within(_DRAIN, socket.queue.join()):
+            # Ours, before Engine.IO forgets the socket, so that a client
+            # whose poll is not pending fetches it with the next one.
+            socket.queue.put_nowait(Packet(CLOSE))
+            await _within(_DRAIN, socket.queue.join())
 
 
-async def _drained(socket: Any) -> None:
+def release(eio: Any, eio_sid: str) -> None:
+    """Take a socket out of Engine.IO; a poll or writer that waits on it ends."""
+    socket = eio.sockets.pop(eio_sid, None)
+    if socket is not None:
+        socket.queue.put_nowait(None)
+
+
+async def _within(seconds: float, work: Awaitable[Any]) -> bool:
+    """Wait for something at most so long; return whether it came."""
     try:
-        async with asyncio.timeout(_DRAIN):
-            await socket.queue.join()
+        async with asyncio.timeout(seconds):
+            await work
     except TimeoutError:
-        pass
+        return False
+    return True

@@ -21,7 +21,7 @@ import time
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
-from .connections import Phase
+from .connections import FINAL, Phase
 from .errors import SessionEnded, StoreError
 from .events import logger
 from .manager import SessionManager
@@ -59,7 +59,8 @@ class Watcher:
         self._manager = manager
         self._notices = notices
         self._deadlines = deadlines
-        self._tasks: list[asyncio.Task[None]] = []
+        self._running = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._due: dict[str, str] = {}  # session id -> reason if it turns out to be gone
@@ -74,21 +75,29 @@ class Watcher:
 
     def start(self) -> None:
         """Start the tasks."""
-        if self._tasks:
+        if self._running:
             return
+        self._running = True
         self._wake = asyncio.Event()
         self._spawn(self._answer())
         self._spawn(self._reload())
         if self._notices:
             self._listen()
+        self._set_timer()
+        self._ask_all()
 
     async def stop(self) -> None:
-        """Cancel the tasks and wait for them."""
-        tasks = self._tasks + ([self._listener] if self._listener else [])
-        self._tasks, self._listener = [], None
+        """Cancel the tasks and wait for them.
+
+        Nobody watches over the connections from here on, so they end.
+        """
+        self._running = self._connected = False
+        for connection in self._manager.connections:
+            self._manager.connections.end_one(connection, "shutdown")
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -104,16 +113,18 @@ class Watcher:
         """Say whether notices are heard."""
         return {"notices": self._connected}
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work))
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     # -- three hints --------------------------------------------------------
 
     def _listen(self) -> None:
         if self._listener is not None:
             self._listener.cancel()
-        listen = self._manager.store.listen(self._on_message, self._on_gap)
-        self._listener = asyncio.get_running_loop().create_task(listen)
+        self._listener = self._spawn(self._manager.store.listen(self._on_message, self._on_gap))
         self._heard = time.monotonic()
 
     def _on_message(self, message: bytes) -> None:
@@ -146,7 +157,7 @@ class Watcher:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._heap:
+        if self._heap and self._running:
             delay = max(0.0, self._heap[0][0] - time.monotonic())
             self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
 
@@ -189,7 +200,10 @@ class Watcher:
     # -- one question ---------------------------------------------------------
 
     def _ask(self, id: str, reason: str) -> None:
-        if reason != "rotated" or id not in self._due:
+        # Of several hints the one that says most: a decision, else a
+        # deadline, else anything.
+        known = self._due.get(id)
+        if known not in FINAL and (known is None or reason != "rotated"):
             self._due[id] = reason
         self._wake.set()
 
@@ -209,20 +223,20 @@ class Watcher:
                     del self._due[id]
                 try:
                     peeks = await self._manager.store.peek([id for id, _ in some])
-                except StoreError:
+                except Exception as error:
+                    if not isinstance(error, StoreError):
+                        logger.exception("sessions could not be looked up")
                     for id, reason in some:
                         self._due.setdefault(id, reason)
                         self._unverified(id)
                     await asyncio.sleep(_RETRY)
                     continue
+                renewals = []
                 for (id, reason), peek in zip(some, peeks, strict=True):
-                    try:
-                        self._act(id, reason, peek)
-                        if peek is not None and reason == "renew":
-                            await self._renew(id, peek)
-                    except Exception:
-                        # One connection must not keep the others from closing.
-                        logger.exception("session %s could not be checked", id)
+                    self._act(id, reason, peek)
+                    if peek is not None and reason == "renew":
+                        renewals.append(self._renew(id, peek))
+                await asyncio.gather(*renewals, return_exceptions=True)
                 await asyncio.sleep(_PACE)
 
     def _act(self, id: str, reason: str, peek: Peek | None) -> None:

@@ -1,0 +1,131 @@
+"""Events and acknowledgements: handled only while the session lives, and with its values."""
+
+# mypy: disable-error-code="untyped-decorator"
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.support.proxy import FaultProxy
+from tests.support.sites import Site, raw_redis, session_id, site, until
+from tornado_shared_session.testing import RedisServer
+
+
+@pytest.fixture
+async def deaf(redis_url: str, prefix: str) -> AsyncIterator[Site]:
+    """The application without notices and deadlines: only events and the reload notice an end."""
+    settings: dict[str, Any] = {"no_notices": True, "no_deadlines": True}
+    async with site(redis=redis_url, prefix=prefix, **settings) as running:
+        yield running
+
+
+async def end_silently(redis_url: str, prefix: str, id: str) -> None:
+    """Delete the record as an expiry does: nobody is told."""
+    async with raw_redis(redis_url) as redis:
+        assert await redis.delete(f"{prefix}s:{id}") == 1
+
+
+# reload="event" and "interval"
+
+
+async def test_an_event_after_the_end_runs_no_handler(
+    deaf: Site, redis_url: str, prefix: str, transport: str
+) -> None:
+    """No handler, no acknowledgement, and the transport closes."""
+    jar = await deaf.visitor()
+    async with deaf.client(transport, jar) as client:
+        await client.connect()
+        await end_silently(redis_url, prefix, session_id(jar))
+        with pytest.raises(Exception, match=r"close|http 400"):
+            await client.emit("set", "note", 1)
+        assert not deaf.shared.heard("set")
+        assert await client.wait_for("session_ended") == {"reason": "expired"}
+    await deaf.empty()
+
+
+async def test_an_acknowledgement_after_the_end_resolves_nothing(
+    deaf: Site, redis_url: str, prefix: str, transport: str
+) -> None:
+    """The callback of an emit from before the end is not called."""
+    jar = await deaf.visitor()
+    async with deaf.client(transport, jar) as client:
+        await client.connect()
+        for ended in (False, True):
+            await client.emit("ask", ack=False)
+            question = await client.wait_for_event("question")
+            if ended:
+                await end_silently(redis_url, prefix, session_id(jar))
+            await client.acknowledge(question, "answer", ended)
+            if not ended:
+                await until(lambda: deaf.shared.heard("acknowledged"))
+        await client.wait_transport_closed()
+        assert deaf.shared.heard("acknowledged") == [("answer", False)]
+
+
+async def test_an_event_after_a_rotation_runs_no_handler(deaf: Site, transport: str) -> None:
+    """The credential it came in with was replaced: closed in reconnect mode."""
+    jar = await deaf.visitor()
+    async with deaf.client(transport, dict(jar)) as client:
+        await client.connect()
+        deaf.watcher.notice = lambda notice: None  # type: ignore[method-assign]
+        await deaf.http(jar).post("/regenerate")
+        with pytest.raises(Exception, match=r"close|http 400"):
+            await client.emit("set", "note", 1)
+        assert not deaf.shared.heard("set")
+        assert await client.wait_for("session_ended") == {"reason": "rotated"}
+        assert "server disconnect packet" not in client.closings
+
+
+async def test_interval_trusts_the_notices(redis_url: str, prefix: str, transport: str) -> None:
+    """As documented: an event between the end and its notice is handled; none after it."""
+    settings: dict[str, Any] = {"no_deadlines": True, "reload": "interval"}
+    async with site(redis=redis_url, prefix=prefix, **settings) as a:
+        jar = await a.visitor()
+
+        @a.sio.on("bare")
+        async def bare(sid: str) -> str:
+            return "handled"
+
+        async with a.client(transport, jar) as client:
+            await client.connect()
+            await end_silently(redis_url, prefix, session_id(jar))
+            assert await client.emit("bare") == "handled"
+            await a.manager.announce("expired", [session_id(jar)])
+            await client.wait_transport_closed()
+            assert await client.wait_for("session_ended") == {"reason": "expired"}
+
+
+async def test_a_session_that_ends_while_an_event_loads_runs_no_handler(
+    redis_server: RedisServer, prefix: str, transport: str
+) -> None:
+    """The load's answer says alive, but the connection has ended meanwhile."""
+    async with FaultProxy(redis_server.port) as proxy, site(redis=proxy.url, prefix=prefix) as a:
+        jar = await a.visitor()
+        async with a.client(transport, jar) as client:
+            await client.connect()
+            hold = proxy.hold_replies(b"note")
+            await client.emit("set", "note", 1, ack=False)
+            await asyncio.wait_for(hold.reached.wait(), 3)
+            a.manager.connections.end(session_id(jar), "revoked")
+            hold.release()
+            await client.wait_transport_closed()
+            assert not a.shared.heard("set")
+
+
+async def test_redis_down_at_an_event_runs_no_handler_and_keeps_the_socket(
+    redis_server: RedisServer, prefix: str, transport: str
+) -> None:
+    """Unknown is not allowed, and not ended: the next event is handled again."""
+    async with FaultProxy(redis_server.port) as proxy, site(redis=proxy.url, prefix=prefix) as a:
+        async with a.client(transport, await a.visitor()) as client:
+            await client.connect()
+            await proxy.refuse()
+            with pytest.raises(TimeoutError):
+                await client.emit("set", "note", 1, timeout=0.3)
+            assert not a.shared.heard("set")
+            await proxy.normal()
+            assert await client.emit("set", "note", 2) == "saved"

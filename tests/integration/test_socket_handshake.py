@@ -1,0 +1,194 @@
+"""Who may open a transport, what the response says, and what later requests must show."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.sites import Site, raw_redis, session_id, site, status_of
+from tornado_shared_session.testing import (
+    CookieJar,
+    SocketIOTestClient,
+)
+from tornado_shared_session.testing.wire import Wire
+
+
+@pytest.fixture
+async def a(redis_url: str, prefix: str) -> AsyncIterator[Site]:
+    """The application on real Redis."""
+    async with site(redis=redis_url, prefix=prefix) as running:
+        yield running
+
+
+async def request(
+    client: SocketIOTestClient, jar: CookieJar | None, kind: str, query: str = ""
+) -> int:
+    """Send one more request of an open connection, with other cookies."""
+    headers = {"Cookie": jar.header()} if jar else {}
+    target = client.engine._target("websocket" if kind == "upgrade" else "polling") + query
+    if kind == "upgrade":
+        headers |= {"Upgrade": "websocket", "Connection": "Upgrade"}
+        headers |= {"Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "x" * 22 + "=="}
+    method = "POST" if kind == "post" else "GET"
+    async with await Wire.open(client.engine.url) as wire:
+        body = b'42["set","note","stolen"]' if kind == "post" else b""
+        return (await wire.request(method, target, headers, body)).status
+
+
+# A visitor without a cookie
+
+
+async def test_a_cookieless_handshake_sets_the_cookie(
+    a: Site, redis_url: str, prefix: str, transport: str
+) -> None:
+    """Set-Cookie is on the handshake, the record provisional; HTTP sees what the socket wrote."""
+    jar = CookieJar()
+    async with a.client(transport, jar) as client, raw_redis(redis_url) as redis:
+        await client.open()
+        (cookie,) = client.responses[0].headers.get_list("Set-Cookie")
+        assert client.handshake_status == (101 if transport == "websocket" else 200)
+        assert cookie.startswith("session=")
+        assert "HttpOnly" in cookie
+        assert client.handshake_headers["Cache-Control"] == "no-store"
+        key = f"{prefix}s:{session_id(jar)}"
+        assert await redis.hexists(key, b"\xffp")
+        assert 0 < await redis.ttl(key) <= 60
+        await client.connect()
+        await client.emit("set", "note", "by socket")
+        assert not await redis.hexists(key, b"\xffp")
+        assert await redis.ttl(key) > 1000
+        answer = await a.http(jar).get("/whoami")
+        assert json.loads(answer.body)["data"] == {"note": "by socket"}
+        assert "Set-Cookie" not in answer.headers
+
+
+async def test_a_cookie_that_comes_back_makes_the_record_normal(
+    a: Site, redis_url: str, prefix: str, transport: str
+) -> None:
+    """By HTTP, or by the next handshake."""
+    jars = [CookieJar(), CookieJar()]
+    async with raw_redis(redis_url) as redis:
+        for jar in jars:
+            assert await status_of(a.client(transport, jar)) in (101, 200)
+        await a.http(jars[0]).get("/whoami")
+        assert await status_of(a.client(transport, jars[1])) in (101, 200)
+        for jar in jars:
+            assert await redis.ttl(f"{prefix}s:{session_id(jar)}") > 1000
+
+
+async def test_a_thousand_cookieless_reconnects_leave_a_minutes_worth(
+    a: Site, redis_url: str, prefix: str
+) -> None:
+    """Every record has a minute at most, and nothing renews it once the client is gone."""
+
+    async def visit(kind: str) -> None:
+        async with a.client(kind) as client:
+            await client.open()
+
+    for _ in range(20):
+        await asyncio.gather(*(visit(kind) for kind in ("polling", "websocket") * 25))
+    await a.empty()
+    a.watcher._ask_all(renew=True)
+    async with raw_redis(redis_url) as redis:
+        keys = await redis.keys(f"{prefix}s:*")
+        before = [await redis.pttl(key) for key in keys]
+        assert len(keys) == 1000
+        assert max(before) <= 60_000
+        a.watcher._ask_all(renew=True)
+        await a.manager.health()
+        after = [await redis.pttl(key) for key in keys]
+        assert all(new <= old for new, old in zip(after, before, strict=True))
+
+
+async def test_the_reload_renews_a_provisional_record_while_connected(
+    redis_url: str, prefix: str, transport: str
+) -> None:
+    """A visitor who only listens keeps the session, without a cookie jar."""
+    async with site(redis=redis_url, prefix=prefix) as a, raw_redis(redis_url) as redis:
+        async with a.client(transport) as client:
+            await client.connect()
+            key = f"{prefix}s:{a.connection.id}"
+            await redis.pexpire(key, 5_000)
+            a.watcher._ask_all(renew=True)
+            async with asyncio.timeout(3):
+                while await redis.pttl(key) <= 5_000:
+                    await asyncio.sleep(0.01)
+            assert await redis.hexists(key, b"\xffp")
+
+
+async def test_anonymous_visitors_may_be_refused(
+    redis_url: str, prefix: str, transport: str
+) -> None:
+    """With anonymous="refuse" no session is a 401, with no cookie and no record."""
+    async with site(redis=redis_url, prefix=prefix, anonymous="refuse") as a:
+        stranger = a.client(transport, CookieJar())
+        assert await status_of(stranger) == 401
+        assert "Set-Cookie" not in stranger.handshake_headers
+        assert not any(a.shared.counts().values())
+        assert await status_of(a.client(transport, await a.visitor())) in (101, 200)
+        async with raw_redis(redis_url) as redis:
+            assert len(await redis.keys(f"{prefix}s:*")) == 1
+
+
+async def test_a_login_may_be_required(redis_url: str, prefix: str, transport: str) -> None:
+    """With login_required nobody comes in who is not logged in, and nothing of them stays."""
+    async with site(redis=redis_url, prefix=prefix, login_required=True) as a:
+        jar = await a.visitor()
+        assert await status_of(a.client(transport, jar)) == 401
+        assert await status_of(a.client(transport)) == 401
+        assert len(a.manager.connections) == 0
+        await a.http(jar).post("/login", {"user": "ann"})
+        assert await status_of(a.client(transport, jar)) in (101, 200)
+
+
+async def test_of_several_cookies_the_live_one_counts(a: Site, transport: str) -> None:
+    """A dead one beside it does not matter, then and later; two live ones are nobody."""
+    live, dead, other = await a.visitor(note="mine"), await a.visitor(), await a.visitor()
+    await a.manager.destroy(session_id(dead))
+    both = f"session={dead['session']}; session={live['session']}"
+    async with a.client(transport, headers={"Cookie": both}) as client:
+        await client.connect()
+        assert await client.emit("get") == "mine"
+    two = f"session={other['session']}; session={live['session']}"
+    refused = a.client(transport, headers={"Cookie": two})
+    assert await status_of(refused) == 401
+    assert "Set-Cookie" not in refused.handshake_headers
+
+
+# A connection keeps its session (F7)
+
+
+@pytest.mark.parametrize("kind", ["get", "post", "upgrade"])
+async def test_a_connection_answers_only_its_own_session(a: Site, kind: str) -> None:
+    """With another session's cookie, or none, on its id: refused, and nothing is written."""
+    jar, thief = await a.visitor(note="mine"), await a.visitor()
+    async with a.client("polling", jar) as client:
+        await client.connect()
+        for wrong in (thief, None):
+            assert await request(client, wrong, kind) == 400
+        assert await client.emit("get") == "mine"
+
+
+@pytest.mark.parametrize("kind", ["get", "post", "upgrade"])
+async def test_one_of_two_ids_in_the_query_does_not_slip_through(a: Site, kind: str) -> None:
+    """Engine.IO reads the first, Tornado the last: a repeated parameter is refused."""
+    jar, thief = await a.visitor(note="mine"), await a.visitor()
+    async with a.client("polling", jar) as client, a.client("polling", thief) as other:
+        await asyncio.gather(client.connect(), other.connect())
+        assert await request(client, thief, kind, f"&sid={other.eio_sid}") == 400
+        assert await client.emit("get") == "mine"
+
+
+async def test_a_client_without_cookies_stays_without(a: Site, transport: str) -> None:
+    """Nothing, or what the handshake set: both are right; any other session is not."""
+    thief = await a.visitor()
+    async with a.client(transport) as client:
+        await client.connect()
+        assert await client.emit("set", "note", 1) == "saved"
+    async with a.client("polling", CookieJar()) as client:
+        await client.connect()
+        assert await request(client, None, "post") == 200
+        assert await request(client, thief, "post") == 400

@@ -1,0 +1,188 @@
+"""The `/socket.io/` endpoint: python-socketio's Tornado handler behind our rules.
+
+Each request is judged in `prepare()`, before a WebSocket is upgraded
+and before Engine.IO sees it. Who may come in is in `handshake.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any, Protocol
+from urllib.parse import parse_qs
+
+from tornado.httputil import HTTPServerRequest
+from tornado.websocket import WebSocketHandler
+
+from .connections import Phase
+from .errors import StoreError
+from .events import logger
+from .handshake import Handshaker, Refused
+from .session import Session
+from .transport import Host, SocketConnection
+
+_PACKETS = ("1", "2", "3", "4", "5", "6")  # what a client's text frame may begin with
+
+
+class Table(Host, Protocol):
+    """What the handler needs of the Socket.IO server beyond a `Host`."""
+
+    handshaker: Handshaker
+
+    def connection_of(self, eio_sid: str) -> SocketConnection | None:
+        """Return the connection of an Engine.IO id."""
+
+    async def load_session(self, connection: SocketConnection) -> Session | None:
+        """Read a connection's session anew; None if that has ended."""
+
+
+def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
+    """Return python-socketio's handler class with the session in front."""
+
+    class SessionSocketHandler(base):  # type: ignore[misc]  # python-socketio is untyped
+        """The `/socket.io/` endpoint."""
+
+        session_connection: SocketConnection | None = None
+
+        async def prepare(self) -> None:
+            following = super().prepare()
+            if following is not None:
+                await following
+            if self._finished:
+                return
+            try:
+                await self._decide()
+            except Refused as refusal:
+                self.set_status(refusal.status)
+                if refusal.status == 503:
+                    self.set_header("Retry-After", "1")
+                self.set_header("Content-Type", "application/json")
+                self.finish(json.dumps({"message": str(refusal)}))
+
+        async def _decide(self) -> None:
+            handshaker = server.handshaker
+            handshaker.manager.bind(self.settings)
+            if not handshaker.origins.allows(self.request):
+                raise Refused(403, "this origin is not accepted")
+            query = _query(self.request)
+            if "j" in query:
+                raise Refused(400, "JSONP is not supported")
+            if self.request.method == "OPTIONS":
+                return
+            upgrade = self.request.headers.get("Upgrade", "").lower() == "websocket"
+            if upgrade != (query.get("transport", "polling") == "websocket"):
+                raise Refused(400, "the transport does not match the request")
+            if "sid" in query:
+                await self._check_later(query["sid"], upgrade)
+            elif self.request.method != "GET" or query.get("EIO") != "4":
+                raise Refused(400, "not an Engine.IO 4 handshake")
+            else:
+                self.session_connection = await handshaker.open(self)
+
+        async def _check_later(self, eio_sid: str, upgrade: bool) -> None:
+            """A request of an open connection shows the session it began with."""
+            connection = server.connection_of(eio_sid)
+            if connection is None:
+                raise Refused(400, "unknown sid")
+            presented = server.handshaker.manager.credentials.read(self.request)
+            shown = connection.may_present(presented)
+            if connection.phase is Phase.ENDED and not upgrade:
+                if not shown:  # after a logout there is no cookie left to show
+                    connection.keep_farewell()
+                return
+            if not shown:
+                raise Refused(400, "this connection belongs to another session")
+            if upgrade:
+                await self._check_upgrade(connection)
+
+        async def _check_upgrade(self, connection: SocketConnection) -> None:
+            """An upgrade is rare, so it asks the store."""
+            try:
+                if await server.load_session(connection) is None:
+                    raise Refused(401, "the session has ended")
+            except StoreError as error:
+                raise Refused(503, "the session store cannot be asked") from error
+            self.session_connection = connection
+
+        def on_finish(self) -> None:
+            super().on_finish()
+            connection = self.session_connection
+            if connection is not None and not connection.eio_sid and self.get_status() != 101:
+                server.forget(connection)
+
+        async def open(self, *args: Any, **kwargs: Any) -> None:
+            self.set_nodelay(True)  # Nagle held a close notice back for 40 ms
+            connection = self.session_connection
+            if connection is None or connection.phase is Phase.ENDED:
+                self.close()
+                return
+            connection.handlers.append(self)
+            server.spawn(self._run())
+
+        async def _run(self) -> None:
+            try:
+                await server.eio.handle_request(self)
+            except Exception as error:
+                # Engine.IO gives up on what it cannot read, and leaves its
+                # socket behind.
+                logger.debug("a WebSocket was closed: %s", type(error).__name__)
+                connection = self.session_connection
+                if connection is not None:
+                    server.handshaker.manager.connections.end_one(connection, "broken")
+            finally:
+                self.close()  # also after a refusal, which Engine.IO cannot send any more
+
+        def write_message(self, message: Any, binary: bool = False) -> asyncio.Future[None]:
+            written: asyncio.Future[None] = super().write_message(message, binary)
+            written.add_done_callback(_look)  # Engine.IO does not; asyncio would complain
+            return written
+
+        async def on_message(self, message: str | bytes) -> None:
+            if isinstance(message, str) and not message.startswith(_PACKETS):
+                self.receive_queue.put_nowait(None)  # to Engine.IO: the end
+            else:
+                await super().on_message(message)
+
+        def on_close(self) -> None:
+            super().on_close()
+            connection = self.session_connection
+            if connection is not None:
+                connection.leave(self)
+                if not connection.eio_sid:
+                    server.forget(connection)
+
+        # The origin was judged in prepare(), by the one rule there is.
+
+        def check_origin(self, origin: str) -> bool:
+            return server.handshaker.origins.allows(self.request)
+
+        def check_trusted_origin(self, origin: str) -> bool:
+            return server.handshaker.origins.allows(self.request)
+
+        def check_xsrf_cookie(self) -> None:
+            """Polling POSTs carry no token; the origin rule protects them."""
+
+        @property
+        def max_message_size(self) -> int:
+            return int(server.eio.max_http_buffer_size)
+
+    return SessionSocketHandler
+
+
+def _look(written: asyncio.Future[None]) -> None:
+    """Take note of a failed write: the close that goes with it says it all."""
+    if not written.cancelled():
+        written.exception()
+
+
+def _query(request: HTTPServerRequest) -> dict[str, str]:
+    """Return what a request says to Engine.IO.
+
+    Of several values Engine.IO reads the first and Tornado the last, so
+    there has to be one.
+    """
+    query = parse_qs(request.query, keep_blank_values=True)
+    for name in ("sid", "transport", "EIO"):
+        if len(query.get(name, ())) > 1:
+            raise Refused(400, f"the parameter {name} is repeated")
+    return {name: values[0] for name, values in query.items()}

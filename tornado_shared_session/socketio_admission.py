@@ -1,0 +1,194 @@
+"""Which namespaces of a connection hear and speak: admission.
+
+A namespace CONNECT is checked against the store before python-socketio
+sees it, and until its handler has agreed nothing reaches the client
+(SECURITY F1, F2). Nothing does after the session has ended, either.
+
+Overrides python-socketio's `_handle_connect`, `_send_packet` and
+`_send_eio_packet`; `tests/integration/test_seams.py` fails when one of
+them goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import socketio
+from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT_ERROR, EVENT
+
+from .connections import Phase
+from .errors import SessionEnded, StoreError
+from .events import logger
+from .manager import SessionManager
+from .session import Session
+from .transport import SocketConnection
+
+_WITHHELD = frozenset({EVENT, ACK, BINARY_EVENT, BINARY_ACK})
+_WITHHELD_MOST = 256  # packets kept for a namespace whose connect handler takes its time
+_REFUSED_GRACE = 1.0  # seconds until a transport with no namespace left is closed
+# How a connect handler says no, on purpose.
+_REFUSALS = (socketio.exceptions.ConnectionRefusedError, ConnectionRefusedError)
+
+
+class Event:
+    """The event being handled: its connection, and what was loaded for it."""
+
+    __slots__ = ("connection", "session")
+
+    def __init__(self, connection: SocketConnection, session: Session | None) -> None:
+        self.connection = connection
+        self.session = session
+
+
+current: ContextVar[Event | None] = ContextVar("tornado_shared_session_event", default=None)
+
+if TYPE_CHECKING:
+    from socketio import AsyncServer as _Server
+else:
+    _Server = object
+
+
+class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
+    """The part of the server that decides whom packets reach."""
+
+    sessions: SessionManager
+    _by_eio: dict[str, SocketConnection]
+    _by_sid: dict[str, SocketConnection]
+
+    async def load_session(self, connection: SocketConnection) -> Session | None:
+        """Read a connection's session anew; None if that has ended."""
+        raise NotImplementedError
+
+    # -- a namespace CONNECT ---------------------------------------------------------
+
+    async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
+        """Check the session again before python-socketio connects the namespace.
+
+        Before: it puts the client into the namespace's room before any
+        handler is awaited.
+        """
+        namespace = namespace or "/"
+        connection = self._by_eio[eio_sid]
+        if namespace in connection.withheld or namespace in connection.sids:
+            await self._refuse(connection, namespace)  # connected, or about to be
+            return
+        connection.withheld[namespace] = []
+        try:
+            session = await self.load_session(connection)
+            if session is not None:
+                handled = Event(connection, session)
+                token = current.set(handled)
+                try:
+                    await super()._handle_connect(eio_sid, namespace, data)
+                finally:
+                    handled.session = None  # a task that the handler started reads anew
+                    current.reset(token)
+        except StoreError as error:
+            self.sessions.report("store_failed", connection.id, f"connect refused: {error}")
+            await self._unavailable(connection, namespace)
+        finally:
+            await self._settle(connection, namespace)
+
+    async def _refuse(self, connection: SocketConnection, namespace: str) -> None:
+        packet = self.packet_class(CONNECT_ERROR, {"message": "Unable to connect"}, namespace)
+        await self._send_packet(connection.eio_sid, packet)
+
+    async def _unavailable(self, connection: SocketConnection, namespace: str) -> None:
+        """Refuse for now: the store could not be asked."""
+        sid = connection.sids.get(namespace)
+        if sid is not None:
+            await self.manager.disconnect(sid, namespace, ignore_queue=True)
+        if connection.sids.keys() - {namespace}:
+            await self._refuse(connection, namespace)
+        else:
+            # After a CONNECT_ERROR the JavaScript client gives up for
+            # good; after the end of its transport it tries again.
+            self.sessions.connections.end_one(connection, "unavailable")
+
+    async def _settle(self, connection: SocketConnection, namespace: str) -> None:
+        """The CONNECT is through: keep what was connected, undo what was not."""
+        eio_sid, sid = connection.eio_sid, connection.sids.get(namespace)
+        if sid is None or not self.manager.is_connected(sid, namespace):
+            if sid is not None:
+                self._by_sid.pop(sid, None)
+                del connection.sids[namespace]
+            try:
+                # What was emitted until now is on its way, in tasks that
+                # run in this turn of the loop.
+                await asyncio.sleep(0)
+            finally:
+                del connection.withheld[namespace]
+            if not connection.sids and connection.phase is Phase.OPEN:
+                connection.close_unless_connected(_REFUSED_GRACE)
+            return
+        withheld = connection.withheld.pop(namespace)
+        if connection.phase is Phase.OPEN:
+            connection.cancel_timer()
+            for send, packet in withheld:
+                await send(eio_sid, packet)
+        else:
+            # The transport went while the handler ran, and Engine.IO's
+            # disconnect found no namespace to tell.
+            await self._handle_disconnect(eio_sid, namespace, self.eio.reason.SERVER_DISCONNECT)
+
+    async def _trigger_connect(self, namespace: str, sid: str, *args: Any) -> Any:
+        event = current.get()
+        if event is None or event.connection.phase is not Phase.OPEN:
+            raise socketio.exceptions.ConnectionRefusedError("the session has ended")
+        connection = event.connection
+        connection.sids[namespace] = sid
+        self._by_sid[sid] = connection
+        seen = connection.session
+        assert seen is not None
+        self.manager.basic_enter_room(sid, namespace, seen.room)
+        if seen.user_id is not None:
+            self.manager.basic_enter_room(sid, namespace, seen.user_room)
+        try:
+            return await super()._trigger_event("connect", namespace, sid, *args)
+        except (*_REFUSALS, StoreError):
+            raise
+        except Exception as error:
+            if isinstance(error, TypeError) and args[1:] == (None,):
+                raise  # perhaps the handler takes no auth: python-socketio tries without
+            if not isinstance(error, SessionEnded):
+                logger.exception("a connect handler raised; the client is refused")
+            raise socketio.exceptions.ConnectionRefusedError("Unable to connect") from error
+
+    # -- out: nothing to whom is not admitted, nothing after the end ------------------
+
+    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        connection = self._by_eio.get(eio_sid)
+        if connection is None or connection.phase is not Phase.OPEN:
+            return
+        send = super()._send_packet
+        withheld = connection.withheld and pkt.packet_type in _WITHHELD
+        if not withheld or not self._withhold(connection, pkt.namespace or "/", send, pkt):
+            await send(eio_sid, pkt)
+
+    async def _send_eio_packet(self, eio_sid: str, eio_pkt: Any) -> None:
+        connection = self._by_eio.get(eio_sid)
+        if connection is None or connection.phase is not Phase.OPEN:
+            return
+        send = super()._send_eio_packet
+        if connection.withheld:
+            namespace = self._packet_namespace(connection, eio_pkt.data)
+            if self._withhold(connection, namespace, send, eio_pkt):
+                return
+        await send(eio_sid, eio_pkt)
+
+    def _withhold(
+        self, connection: SocketConnection, namespace: str, send: Any, packet: Any
+    ) -> bool:
+        """Keep a packet for a namespace whose connect is under way; tell if it is."""
+        held = connection.withheld.get(namespace)
+        if held is not None and len(held) < _WITHHELD_MOST:
+            held.append((send, packet))
+        return held is not None
+
+    def _packet_namespace(self, connection: SocketConnection, data: Any) -> str:
+        """Read an outgoing packet's namespace; an attachment has that of its packet."""
+        if isinstance(data, str) or self.packet_class is not socketio.packet.Packet:
+            connection.last_namespace = self.packet_class(encoded_packet=data).namespace or "/"
+        return connection.last_namespace
