@@ -131,6 +131,14 @@ class SavedResponse(_Handler):
         # The handler has sent its head; only the save that holds it back may add.
         return not held.head_left and held.task is asyncio.current_task()
 
+    def _session_vary(self, name: str) -> None:
+        """Say that the response depends on a request header."""
+        # Not add_header(): it checks what is constant, for 4 us a request.
+        if "Vary" in self._headers:
+            self._headers.add("Vary", name)
+        else:
+            self._headers["Vary"] = name
+
     # In Tornado's place.
 
     def finish(self, chunk: _Chunk = None) -> asyncio.Future[None]:

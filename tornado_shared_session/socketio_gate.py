@@ -23,7 +23,7 @@ from engineio.packet import Packet as EngineIOPacket
 from socketio.packet import DISCONNECT, EVENT
 
 from .connections import Phase
-from .errors import SessionEnded, StoreError
+from .errors import SessionConflict, SessionEnded, StoreError
 from .events import REASONS, logger
 from .session import Session
 from .socketio_admission import Admission, Event, current
@@ -140,6 +140,11 @@ class Gate(Admission):
         token = current.set(handled)
         try:
             result = await super()._trigger_event(event, namespace, *args)
+        except (SessionEnded, SessionConflict, StoreError) as error:
+            # What follows from the state of the session or the store is a
+            # line, as over HTTP, and no acknowledgement.
+            logger.warning("event %.64r of session %s: %s", event, connection.id, error)
+            return self.not_handled
         finally:
             handled.session = None  # a task that the handler started reads anew
             current.reset(token)

@@ -70,6 +70,7 @@ class Watcher:
         self._nonce = secrets.token_hex(8)
         self._heard = 0.0  # when our own heartbeat last came back
         self._connected = False
+        self._lost = False  # it was connected, and was found deaf
 
     # -- the service ------------------------------------------------------
 
@@ -138,8 +139,9 @@ class Watcher:
 
     def _on_gap(self) -> None:
         """Notices may have been missed: look at everything at once."""
-        if not self._connected:
-            self._connected = True
+        self._connected = True
+        if self._lost:
+            self._lost = False
             self._manager.report("notices_back")
         self._heard = time.monotonic()
         self._ask_all()
@@ -188,8 +190,9 @@ class Watcher:
     async def _heartbeat(self, interval: float) -> None:
         """A process that does not hear itself is deaf: subscribe anew."""
         if time.monotonic() - self._heard > 2 * interval:
-            if self._connected:
-                self._connected = False
+            self._connected = False
+            if not self._lost:
+                self._lost = True
                 self._manager.report("notices_lost")
             self._listen()
         try:

@@ -237,7 +237,7 @@ class SessionMixin(SavedResponse):
         if self._session_retry and self.get_status() == 503:
             self.set_header("Retry-After", _RETRY_AFTER)
         if self._session_used:
-            self.add_header("Vary", "Cookie")
+            self._session_vary("Cookie")
         carrier = self._session_carrier
         if carrier is not None and (carrier.credential is not None or carrier.revoke):
             # Taken, so that the error page of a failure here can leave.

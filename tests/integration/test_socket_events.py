@@ -129,3 +129,30 @@ async def test_redis_down_at_an_event_runs_no_handler_and_keeps_the_socket(
             assert not a.shared.heard("set")
             await proxy.normal()
             assert await client.emit("set", "note", 2) == "saved"
+
+
+async def test_a_session_that_ends_while_its_event_runs_is_one_log_line(
+    redis_url: str, prefix: str, transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The handler's save is refused; that is a warning, and no acknowledgement."""
+    settings: dict[str, Any] = {"no_notices": True, "no_deadlines": True}
+    async with site(redis=redis_url, prefix=prefix, **settings) as a:
+        jar = await a.visitor()
+
+        @a.sio.on("late")
+        async def late(sid: str) -> str:
+            async with a.sio.session(sid) as session:
+                session["note"] = "late"
+                await end_silently(redis_url, prefix, session_id(jar))
+            return "saved"
+
+        async with a.client(transport, jar) as client:
+            await client.connect()
+            with pytest.raises((TimeoutError, ConnectionError)):
+                await client.emit("late", timeout=0.5)
+        lines = [
+            r
+            for r in caplog.records
+            if r.name == "tornado_shared_session" and "late" in r.msg % r.args
+        ]
+        assert [(r.levelname, r.exc_info) for r in lines] == [("WARNING", None)]

@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.proxy import FaultProxy
 from tests.support.sites import Site, raw_redis, session_id, site, until
+from tornado_shared_session.events import Reporter
 from tornado_shared_session.notices import Notice
 from tornado_shared_session.testing import RedisServer, SocketIOTestClient
 
@@ -156,12 +157,15 @@ async def test_a_deaf_process_subscribes_anew(redis_server: RedisServer, prefix:
     """A subscription that is open and silent is noticed by the missing heartbeat."""
     proxy = FaultProxy(redis_server.port)
     async with proxy, site(redis=proxy.url, prefix=prefix, reload_interval=0.1) as a:
+        kinds: list[str] = []
+        a.manager.report = Reporter(lambda event: kinds.append(event.kind))
         await a.visitor()
         await until(lambda: a.watcher.health()["notices"])
         hold = proxy.hold_replies(b"message")  # the channel's connection goes deaf
         await until(lambda: proxy.count(b"SUBSCRIBE\r\n") >= 2)
         hold.release()
         await until(lambda: a.watcher.health()["notices"])
+        assert [kind for kind in kinds if "notices" in kind] == ["notices_lost", "notices_back"]
 
 
 async def test_unverified_sockets_live_a_while(
