@@ -22,6 +22,7 @@ import pytest
 from tests.support.browser import Browser
 from tests.support.chromium import Chromium
 from tests.support.logs import LogWatch
+from tests.support.ran import PROGRAMS
 from tornado_shared_session.testing import RedisServer
 
 _numbers = itertools.count(1)
@@ -63,6 +64,12 @@ def pytest_make_collect_report(
         report.outcome = "failed"
         report.longrepr = f"{collector.nodeid} was skipped under CI=true: {report.longreprtext}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which foreign programs answered, by their own word."""
+    for program, version in sorted(PROGRAMS.items()):
+        terminalreporter.write_line(f"{program} ran: {version}")
 
 
 def _in_ci() -> bool:

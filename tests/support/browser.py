@@ -22,6 +22,7 @@ from typing import Any, Self
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from .chromium import Chromium
+from .ran import PROGRAMS
 
 
 class BrowserError(Exception):
@@ -46,6 +47,7 @@ class Browser:
             self.chromium.address, max_message_size=100 << 20
         )
         self._reader = asyncio.create_task(self._read())
+        PROGRAMS["Chromium"] = (await self.send("Browser.getVersion"))["product"]
 
     async def new_page(self, *, context: str | None = None) -> Page:
         """Open a tab, in a given context or in a new one of its own."""

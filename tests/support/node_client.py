@@ -24,6 +24,7 @@ from typing import Any, Self
 import pytest
 
 from .processes import ROOT
+from .ran import PROGRAMS
 
 MODULES = ROOT / ".cache" / "js" / "node_modules"
 #: What ``transports=`` is for each value of the `transport` fixture.
@@ -111,6 +112,8 @@ class NodeClient:
             asyncio.create_task(self._read_stderr(self._process.stderr)),
         ]
         self.versions = await self.wait("ready")
+        PROGRAMS["Node"] = self.versions["node"]
+        PROGRAMS["socket.io-client"] = self.versions["client"]
 
     def connect(self) -> None:
         """Call ``io(url, options)``; then wait for "connect"."""
