@@ -38,10 +38,21 @@ class Connection(abc.ABC):
         minimum: a generation that the store was seen to have, while loading.
         deadline: when the session ends as far as known (monotonic seconds).
         phase: see `Phase`.
+        provisional: whether the record was, when it was last looked at.
         reason: why it ended, else "".
+        seen_at: when the store was last asked (monotonic seconds).
     """
 
-    __slots__ = ("deadline", "generation", "id", "minimum", "phase", "reason")
+    __slots__ = (
+        "deadline",
+        "generation",
+        "id",
+        "minimum",
+        "phase",
+        "provisional",
+        "reason",
+        "seen_at",
+    )
 
     def __init__(self, id: str) -> None:
         self.id = id
@@ -49,7 +60,9 @@ class Connection(abc.ABC):
         self.minimum = 0
         self.deadline = float("inf")
         self.phase = Phase.LOADING
+        self.provisional = False
         self.reason = ""
+        self.seen_at = 0.0
 
     def admit(self, record: Record) -> None:
         """The session was loaded: let the connection hear and speak.
@@ -63,11 +76,13 @@ class Connection(abc.ABC):
             raise SessionEnded("rotated")
         self.generation = record.generation
         self.phase = Phase.OPEN
-        self.verified(record.ttl)
+        self.verified(record.ttl, record.provisional)
 
-    def verified(self, ttl: float) -> None:
-        """The store said that the session lives `ttl` seconds more."""
-        self.deadline = time.monotonic() + ttl
+    def verified(self, ttl: float, provisional: bool) -> None:
+        """The store said how the session stands: `ttl` seconds to live."""
+        self.seen_at = time.monotonic()
+        self.deadline = self.seen_at + ttl
+        self.provisional = provisional
 
     def end(self, reason: str) -> None:
         """Close it and tell the client why; the second time does nothing."""

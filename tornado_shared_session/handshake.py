@@ -108,7 +108,11 @@ class Handshaker:
             manager.report("store_failed", detail=f"handshake refused: {error}")
             raise Refused(503, "the session store cannot be asked") from error
         if carrier.credential is not None:
-            manager.credentials.write(handler, carrier.credential)
+            try:
+                manager.credentials.write(handler, carrier.credential)
+            except BaseException:
+                self._host.forget(connection)
+                raise
             handler.set_header("Cache-Control", "no-store")
         connection.session = session
         connection.close_unless_connected(self._connect_timeout)
@@ -133,7 +137,7 @@ class Handshaker:
                 connection.admit(record)
                 if record.provisional:  # its cookie came back
                     await self.manager.touch(session)
-                    connection.verified(record.ttl)
+                    connection.verified(record.ttl, record.provisional)
         except BaseException:
             self._host.forget(connection)
             raise

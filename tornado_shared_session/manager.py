@@ -265,7 +265,7 @@ class SessionManager(UserSessions):
         delta = Delta(connection.id, connection.generation, self.policy.idle_timeout, confirm=False)
         committed = await self.store.commit(delta)
         if committed.ttl is not None:
-            connection.verified(committed.ttl)
+            connection.verified(committed.ttl, False)
 
     async def transact(self, session: Session, fn: Callable[[Session], Any]) -> Any:
         """See `Session.transact`."""

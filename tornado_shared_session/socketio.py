@@ -22,6 +22,7 @@ from .events import REASONS
 from .handshake import Handshaker
 from .manager import SessionManager
 from .origins import Origins
+from .policy import Duration, seconds
 from .rooms import RESERVED_ROOMS
 from .session import Session
 from .socketio_admission import current
@@ -60,7 +61,7 @@ class SessionServerMixin(Gate):
         reload: Literal["event", "interval"] = "event",
         anonymous: Literal["create", "refuse"] = "create",
         login_required: bool = False,
-        connect_timeout: float = 20,
+        connect_timeout: Duration = 20,
         cors_allowed_origins: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -70,6 +71,9 @@ class SessionServerMixin(Gate):
             raise ConfigurationError(f'reload={reload!r}: use "event" or "interval"')
         if kwargs.pop("async_mode", "tornado") != "tornado":
             raise ConfigurationError('async_mode must be "tornado", or be left out')
+        if type(login_required) is not bool:
+            raise ConfigurationError(f"login_required={login_required!r} must be a bool")
+        connect_timeout = seconds("connect_timeout", connect_timeout)
         origins = Origins(cors_allowed_origins)
         self.sessions = sessions
         self._reload_events = reload == "event"

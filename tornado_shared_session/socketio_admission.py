@@ -1,8 +1,8 @@
 """Which namespaces of a connection hear and speak: admission.
 
 A namespace CONNECT is checked against the store before python-socketio
-sees it, and until its handler has agreed nothing reaches the client
-(SECURITY F1, F2). Nothing does after the session has ended, either.
+sees it, and until its handler has agreed nothing reaches the client.
+Nothing does after the session has ended, either.
 
 Overrides python-socketio's `_handle_connect`, `_send_packet` and
 `_send_eio_packet`; `tests/integration/test_seams.py` fails when one of
@@ -185,6 +185,8 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
         held = connection.withheld.get(namespace)
         if held is not None and len(held) < _WITHHELD_MOST:
             held.append((send, packet))
+            if len(held) == _WITHHELD_MOST:
+                logger.warning("a connect handler takes its time; further packets are dropped")
         return held is not None
 
     def _packet_namespace(self, connection: SocketConnection, data: Any) -> str:

@@ -168,18 +168,32 @@ class Gate(Admission):
         """An event is activity: move the deadline, at most once per touch_interval."""
         seen = connection.session if session is None else session
         record = None if seen is None else seen._record
-        if seen is None or record is None or record.provisional:
-            return
-        if connection.phase is not Phase.OPEN:
+        if record is None or connection.phase is not Phase.OPEN:
             return
         if session is not None:  # the handler may have moved it by saving
-            connection.verified(record.ttl - (time.time() - session._loaded_at))
+            left = record.ttl - (time.time() - session._loaded_at)
+            connection.verified(left, record.provisional)
+        try:
+            await self._move(connection, record.meta.created_at)
+        except StoreError as error:
+            self.sessions.report("store_failed", connection.id, f"not touched: {error}")
+        except SessionEnded:
+            pass  # the notice, or the next event, closes the connection
+
+    async def _move(self, connection: SocketConnection, created_at: float) -> None:
+        policy = self.sessions.policy
+        if connection.provisional:
+            # A socket does not make its record a normal one, but a request
+            # may have done so since.
+            if time.monotonic() - connection.seen_at < policy.touch_interval:
+                return
+            (peek,) = await self.sessions.store.peek([connection.id])
+            if peek is None:
+                return
+            connection.verified(peek.ttl, peek.provisional)
         left = connection.deadline - time.monotonic()
-        if self.sessions.policy.touch_due(left, record.meta.created_at):
-            try:
-                await self.sessions.extend(connection)
-            except (StoreError, SessionEnded) as error:
-                self.sessions.report("store_failed", connection.id, f"not touched: {error}")
+        if not connection.provisional and policy.touch_due(left, created_at):
+            await self.sessions.extend(connection)
 
     async def load_session(self, connection: SocketConnection) -> Session | None:
         """Read a connection's session anew; None, and it will close, if that has ended."""
@@ -187,7 +201,7 @@ class Gate(Admission):
         if connection.phase is not Phase.OPEN:
             return None
         if record is not None and record.generation == connection.generation:
-            connection.verified(record.ttl)
+            connection.verified(record.ttl, record.provisional)
             session = connection.session = Session(self.sessions, record)
             return session
         end_one = self.sessions.connections.end_one

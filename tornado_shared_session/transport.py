@@ -2,7 +2,7 @@
 
 `sio.disconnect()` leaves the transport open, and Engine.IO's own close
 leaves a WebSocket open until the client's ping runs out, so a closing
-takes several steps, each bounded in time (SECURITY F3, F4, F5):
+takes several steps, each bounded in time:
 farewell, drain, CLOSE, drain, Engine.IO's close, the WebSocket's close,
 and a second later the stream of a client that does not answer. A client
 that does not fetch its farewell is not told CLOSE either.
@@ -91,16 +91,20 @@ class SocketConnection(Connection):
 
     def may_present(self, credentials: list[Credential]) -> bool:
         """Whether a later request carries what the handshake carried, or
-        what the handshake's response set (SECURITY F7)."""
+        what the handshake's response set."""
         ids = frozenset(credential.id for credential in credentials)
         if ids == self.presented:
             return True
         return self.id in ids and ids <= self.presented | {self.id}
 
     def close_unless_connected(self, seconds: float) -> None:
-        """Close the transport if no namespace is connected by then (T15)."""
-        self.cancel_timer()
-        self.timer = asyncio.get_running_loop().call_later(seconds, self._on_timer)
+        """Close the transport if no namespace is connected by then."""
+        loop = asyncio.get_running_loop()
+        if self.timer is not None:
+            if self.timer.when() <= loop.time() + seconds:
+                return  # a deadline only comes nearer, or CONNECTs could push it on forever
+            self.timer.cancel()
+        self.timer = loop.call_later(seconds, self._on_timer)
 
     def cancel_timer(self) -> None:
         """It connected, or it is gone."""

@@ -254,7 +254,7 @@ class Watcher:
             elif connection.generation < peek.generation:
                 connections.end_one(connection, "rotated")
             else:
-                connection.verified(peek.ttl)
+                connection.verified(peek.ttl, peek.provisional)
                 self.expect(id, connection.deadline)
 
     async def _renew(self, id: str, peek: Peek) -> None:

@@ -1,5 +1,7 @@
 """No socket outlives its session by more than a stated bound."""
 
+# mypy: disable-error-code="untyped-decorator"
+
 from __future__ import annotations
 
 import asyncio
@@ -12,7 +14,7 @@ from tests.support.proxy import FaultProxy
 from tests.support.sites import Site, raw_redis, session_id, site, until
 from tornado_shared_session.events import Reporter
 from tornado_shared_session.notices import Notice
-from tornado_shared_session.testing import RedisServer, SocketIOTestClient
+from tornado_shared_session.testing import CookieJar, RedisServer, SocketIOTestClient
 
 GRACE = 2.1  # a farewell that nobody fetches, then a second for the WebSocket
 
@@ -91,6 +93,26 @@ async def test_activity_moves_the_deadline(redis_url: str, prefix: str, transpor
             while time.monotonic() < until_then:
                 assert await client.emit("get") == ""
                 await asyncio.sleep(0.15)  # time itself is under test
+            assert await closed_after(a, client, redis_url, prefix, 3) < 1
+
+
+async def test_events_are_activity_with_interval_too(redis_url: str, prefix: str) -> None:
+    """A socket that began as a stranger's, and whose record a request then made a normal one."""
+    settings: dict[str, Any] = {"reload": "interval", "idle": 1, "touch_interval": 0.1}
+    async with site(redis=redis_url, prefix=prefix, **settings) as a:
+
+        @a.sio.on("bare")
+        async def bare(sid: str) -> str:
+            return "handled"
+
+        jar = CookieJar()
+        async with a.client("websocket", jar) as client:
+            await client.connect()
+            await a.http(client.cookies).get("/note")  # the cookie comes back
+            until_then = time.monotonic() + 2.5
+            while time.monotonic() < until_then:
+                assert await client.emit("bare") == "handled"
+                await asyncio.sleep(0.1)  # time itself is under test
             assert await closed_after(a, client, redis_url, prefix, 3) < 1
 
 
@@ -186,11 +208,12 @@ async def test_unverified_sockets_live_a_while(
 async def test_a_watcher_that_starts_again_watches_again(
     redis_url: str, prefix: str, transport: str
 ) -> None:
-    """close() and a new use: notices, deadlines and the reload work as before."""
+    """close() and a new start(): notices, deadlines and the reload work as before."""
     async with site(redis=redis_url, prefix=prefix, idle=1) as a:
         await a.visitor()
         await a.manager.close()
         await a.manager.close()
+        await a.manager.start()
         async with a.client(transport, await a.visitor()) as client:
             await client.connect()
             assert await closed_after(a, client, redis_url, prefix, 3) < 1

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
+import msgpack  # type: ignore[import-untyped]
 import pytest
 
 from tests.support.sites import Site, raw_redis, session_id, site, status_of
@@ -192,3 +193,56 @@ async def test_a_client_without_cookies_stays_without(a: Site, transport: str) -
         await client.connect()
         assert await request(client, None, "post") == 200
         assert await request(client, thief, "post") == 400
+
+
+@pytest.mark.expects_log("the carrier is broken", "500")
+async def test_a_handshake_that_fails_late_leaves_no_connection(
+    redis_url: str, prefix: str
+) -> None:
+    """A carrier of one's own that raises when it should hand out the credential."""
+    async with site(redis=redis_url, prefix=prefix) as a:
+
+        def broken(handler: object, credential: object) -> None:
+            raise RuntimeError("the carrier is broken")
+
+        a.manager.credentials.write = broken  # type: ignore[method-assign]
+        assert await status_of(a.client("polling")) == 500
+        await a.empty()
+
+
+@pytest.mark.parametrize("harm", ["forged", "truncated", "oversized", "unknown", "corrupt"])
+async def test_what_names_no_session_makes_a_stranger(
+    redis_url: str, prefix: str, transport: str, harm: str
+) -> None:
+    """Nothing of the client's value is adopted, and the handshake works."""
+    async with site(redis=redis_url, prefix=prefix) as a:
+        jar = await a.visitor()
+        before = session_id(jar)
+        async with raw_redis(redis_url) as redis:
+            if harm == "unknown":
+                await redis.delete(f"{prefix}s:{before}")
+            elif harm == "corrupt":
+                await redis.hset(f"{prefix}s:{before}", b"\xffm", b"no bookkeeping")
+        value = jar["session"].strip('"')
+        shown = {
+            "forged": value[:-1] + ("0" if value[-1] != "0" else "1"),
+            "truncated": value[:-20],
+            "oversized": value * 40,
+        }.get(harm, value)
+        async with a.client(transport, {"session": shown}) as client:
+            await client.connect()
+            assert (await client.emit("whoami"))["id"] not in (before, None)
+
+
+@pytest.mark.expects_log("503", "newer_format")
+async def test_a_record_of_a_newer_release_refuses_the_handshake(
+    redis_url: str, prefix: str, transport: str
+) -> None:
+    """Not a stranger: in a rolling deploy nobody is logged out."""
+    async with site(redis=redis_url, prefix=prefix) as a:
+        jar = await a.visitor()
+        async with raw_redis(redis_url) as redis:
+            newer = msgpack.packb([99, "whatever comes"])
+            await redis.hset(f"{prefix}s:{session_id(jar)}", b"\xffm", newer)
+        assert await status_of(a.client(transport, jar)) == 503
+        await a.empty()

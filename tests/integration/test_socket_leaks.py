@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 
 import pytest
 
@@ -92,6 +93,20 @@ async def test_a_transport_that_never_connects_is_closed(
                 await asyncio.gather(idle.wait_transport_closed(), left.wait_transport_closed())
                 assert await busy.emit("get") == ""
                 assert not idle.events
+        await a.empty()
+
+
+async def test_refused_connects_do_not_push_the_deadline_on(redis_url: str, prefix: str) -> None:
+    """A client that asks for a namespace that is not there, again and again, is closed in time."""
+    async with site(redis=redis_url, prefix=prefix, connect_timeout=1) as a:
+        async with a.client("websocket", await a.visitor()) as client:
+            await client.open()
+            opened = time.monotonic()
+            while not client.closed and time.monotonic() - opened < 3:
+                await client.send_raw("40/nowhere,")
+                await asyncio.sleep(0.2)  # more often than a refused transport is given
+            await client.wait_transport_closed()
+            assert time.monotonic() - opened < 2
         await a.empty()
 
 

@@ -256,6 +256,29 @@ TABLE = {
         "if False:",
         EXPIRY + "test_a_deaf_process_subscribes_anew",
     ),
+    "refused CONNECTs push the deadline on": (
+        "transport.py",
+        "if self.timer.when() <= loop.time() + seconds:",
+        "if False:",
+        LEAKS + "test_refused_connects_do_not_push_the_deadline_on",
+    ),
+    "a provisional record is taken for one for good": (
+        "socketio_gate.py",
+        "            connection.verified(peek.ttl, peek.provisional)\n",
+        "",
+        EXPIRY + "test_events_are_activity_with_interval_too",
+    ),
+    "a failed handshake keeps its connection": (
+        "handshake.py",
+        """            except BaseException:
+                self._host.forget(connection)
+                raise
+            handler""",
+        """            except BaseException:
+                raise
+            handler""",
+        HANDSHAKE + "test_a_handshake_that_fails_late_leaves_no_connection",
+    ),
     "Nagle": (
         "endpoint.py",
         "self.set_nodelay(True)",
