@@ -10,11 +10,12 @@ READY := $(VENV)/.ready
 # before the one that a wheel brought into the virtual environment.
 export PATH := $(PATH):$(CURDIR)/$(BIN)
 
-.PHONY: help setup js demo test lint bench clean
+.PHONY: help setup js demo test test-oldest lint bench clean
 
 help:
 	@echo "make demo    serve the demo page at http://127.0.0.1:8888 (PORT=... IDLE=... REDIS_URL=...)"
 	@echo "make test    run all tests (ARGS=... goes to pytest)"
+	@echo "make test-oldest  run the quick tests on the oldest versions that setup.py allows"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make bench   measure the cost per request and per event"
 	@echo "make js      fetch the JavaScript socket.io-client into .cache/"
@@ -46,6 +47,20 @@ demo: js
 
 test: js
 	@$(BIN)/python -m pytest $(ARGS)
+
+# In a virtual environment of its own, so that .venv stays as it is.
+OLDEST := .cache/oldest
+
+test-oldest: js $(OLDEST)/.ready
+	@$(OLDEST)/bin/python -m pytest -m "not slow" $(ARGS)
+
+$(OLDEST)/.ready: setup.py tests/oldest.txt
+	@rm -rf $(OLDEST)
+	@mkdir -p $(dir $(OLDEST))
+	@$(PYTHON) -m venv $(OLDEST)
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint tests/oldest.txt --editable '.[dev]'
+	@touch $@
 
 lint: $(READY)
 	@$(BIN)/python -m ruff check .
