@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import tornado.web
 
 from ..plan import SEED_COUNT
-from .common import application, plain_socketio
+from .common import COOKIE, application, plain_socketio
 
 
 class Counter:
@@ -31,6 +32,8 @@ class Write(tornado.web.RequestHandler):
 class Seed(tornado.web.RequestHandler):
     def post(self, size: str) -> None:
         Counter.value = SEED_COUNT
+        # Nobody reads it, but every subject is sent the same request.
+        self.set_signed_cookie(COOKIE, secrets.token_urlsafe(48))
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ import socketio
 import tornado.web
 
 COOKIE_SECRET = "benchmarks: not a secret, but as long as one should be"
+COOKIE = "session"
 IDLE_TIMEOUT = 1800
 
 

@@ -17,9 +17,7 @@ import tornado.web
 from tornado.httputil import parse_cookie
 
 from ..plan import seed
-from .common import COOKIE_SECRET, IDLE_TIMEOUT, application, plain_socketio
-
-COOKIE = "session"
+from .common import COOKIE, COOKIE_SECRET, IDLE_TIMEOUT, application, plain_socketio
 
 
 async def load(client: Any, key: str) -> dict[str, Any]:
