@@ -26,7 +26,7 @@ ORDER = """
     response web testing
 """.split()  # noqa: SIM905
 
-#: Design section 2, less what a later release brings.
+#: The documented public names.
 PUBLIC = """
     SessionManager Session SessionMixin SessionServer SessionServerMixin get_tornado_handler
     RedisStore MemoryStore SignedCookie MsgpackSerializer SessionEvent
@@ -135,7 +135,7 @@ def test_files_are_short(folder: str, most: int) -> None:
 # -- what is public -----------------------------------------------------------------
 
 
-def test_the_public_names_are_those_of_the_design() -> None:
+def test_the_public_names_are_the_documented_public_names() -> None:
     """No more, and each of them is there."""
     assert sorted(tornado_shared_session.__all__) == sorted(PUBLIC)
     assert all(hasattr(tornado_shared_session, name) for name in PUBLIC)

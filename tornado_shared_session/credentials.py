@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from typing import Literal, Protocol
 
+from tornado.escape import utf8
 from tornado.httputil import HTTPServerRequest
 from tornado.web import (
     RequestHandler,
@@ -26,12 +27,16 @@ from .events import logger
 from .record import Credential
 
 Secret = str | bytes | Mapping[int, str | bytes]
+_Key = str | bytes | dict[int, bytes]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # RFC 6265, cookie-name
 _ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")  # RFC 6265, any CHAR but controls and ";"
 _LONGEST = 512  # ours have about 190 characters
 _REMEMBERED = 4096  # verified values, of which each takes about 600 bytes
-_MOST = 4  # cookies of our name that are looked at; a browser sends one, perhaps two
+_MOST = 4  # credentials that are returned; a browser has one, perhaps two
+# Cookies of our name whose signature is verified. A neighbouring host can
+# plant some for the whole domain, and they must not hide the real one.
+_MOST_LOOKED_AT = 64
 
 
 class Credentials(Protocol):
@@ -126,7 +131,7 @@ class SignedCookie:
         self._tail = f"; HttpOnly; SameSite={samesite}" + ("; Partitioned" if partitioned else "")
         self._head = attributes
         self._lifetime = "" if max_age is None else f"; Max-Age={max_age}"
-        self._key: Secret | None = None
+        self._key: _Key | None = None
         self._key_version: int | None = None
         self._warned = False
         # Verifying takes 6 us, and a client shows the same value with each
@@ -143,12 +148,13 @@ class SignedCookie:
             ConfigurationError: another manager with another secret uses
                 this object.
         """
-        if self._key is not None and (self._key, self._key_version) != (secret, key_version):
+        key = _for_tornado(secret)
+        if self._key is not None and (self._key, self._key_version) != (key, key_version):
             raise ConfigurationError(
                 f"{self!r} serves two SessionManagers with different secrets, and its cookies could"
                 " only be read by one: give each its own SignedCookie(...)"
             )
-        self._key = secret
+        self._key = key
         self._key_version = key_version
         self._verified.clear()
 
@@ -162,6 +168,8 @@ class SignedCookie:
             credential = self._verified.get(value) or self._verify(value)
             if credential is not None and credential not in found:
                 found.append(credential)
+                if len(found) == _MOST:
+                    break
         return found
 
     def write(self, handler: RequestHandler, credential: Credential | None) -> None:
@@ -181,7 +189,7 @@ class SignedCookie:
         for header in request.headers.get_list("Cookie"):
             for pair in header.split(";"):
                 name, equals, value = pair.partition("=")
-                if equals and name.strip(" \t") == self.name and len(values) < _MOST:
+                if equals and name.strip(" \t") == self.name and len(values) < _MOST_LOOKED_AT:
                     value = value.strip(" \t")
                     if len(value) > 1 and value[0] == value[-1] == '"':
                         value = value[1:-1]
@@ -196,7 +204,7 @@ class SignedCookie:
         # No age limit: how long a session lives is the store's business.
         # Never version 1: it is HMAC-SHA1 and logs the whole cookie.
         data = decode_signed_value(
-            self._key,  # type: ignore[arg-type]  # a Mapping serves where Tornado says dict
+            self._key,
             self.name,
             value,
             max_age_days=float("inf"),
@@ -204,7 +212,7 @@ class SignedCookie:
         )
         if data is None or not data.isascii():
             return None
-        renew = isinstance(self._key, Mapping) and (
+        renew = isinstance(self._key, dict) and (
             get_signature_key_version(value) != self._key_version
         )
         credential = Credential.parse(data.decode("ascii"), renew=renew)
@@ -217,7 +225,7 @@ class SignedCookie:
     def _sign(self, credential: Credential) -> str:
         assert self._key is not None, "bind() comes before the first response"
         return create_signed_value(
-            self._key,  # type: ignore[arg-type]
+            self._key,
             self.name,
             str(credential),
             key_version=self._key_version,
@@ -248,6 +256,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _for_tornado(secret: Secret) -> _Key:
+    """Return the secret in a form that Tornado's signed values take."""
+    if isinstance(secret, Mapping):
+        return {version: utf8(key) for version, key in secret.items()}
+    return secret
 
 
 def check_secret(secret: object, key_version: object) -> None:

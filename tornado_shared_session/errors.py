@@ -46,7 +46,9 @@ class SessionEnded(SessionError):
     """The session, or the credential it was reached by, is no more.
 
     Attributes:
-        reason: one of `events.REASONS`, for instance ``"expired"``.
+        reason: one of `events.REASONS`, for instance ``"expired"``; or
+            ``"ambiguous"``, which is about the request: it names several
+            live sessions, and none of them has ended.
     """
 
     def __init__(self, reason: str, message: str | None = None) -> None:

@@ -66,7 +66,9 @@ class Lifecycle:
         self._settings: Mapping[str, Any] | None = None
         self._bound: tuple[object, object] | None = None
         self._services: list[Service] = []
-        self._started = False
+        self._started = False  # the store is open, the services run
+        self._closed = False
+        self._changing = asyncio.Lock()  # one start or close at a time
         self._tasks: set[asyncio.Task[None]] = set()
         if secret is not None:
             # Of several secrets the one with the highest version signs.
@@ -92,16 +94,20 @@ class Lifecycle:
         self._settings = settings
 
     def _bind_secret(self, secret: Any, key_version: Any) -> None:
+        if isinstance(secret, Mapping):
+            secret = dict(secret)  # Tornado takes no other mapping
+        if self._bound == (secret, key_version):
+            return  # told already; telling again makes credentials forget what they verified
         check_secret(secret, key_version)
-        if self._bound not in (None, (secret, key_version)):
+        if self._bound is not None:
             raise ConfigurationError(
                 "two Applications with different cookie_secret (or key_version) share one"
                 " SessionManager: give both the same, or pass secret=... to the SessionManager"
             )
-        self._bound = (secret, key_version)
         bind = getattr(self.credentials, "bind", None)
         if bind is not None:
             bind(secret, key_version)
+        self._bound = (secret, key_version)
 
     def attach(self, service: Service) -> None:
         """Run a service as long as the manager runs."""
@@ -115,16 +121,24 @@ class Lifecycle:
         return tuple(self._services)
 
     async def start(self) -> None:
-        """Start the services; called by itself at first use."""
-        if not self._started:
-            self._started = True
-            try:
+        """Open the store and start the services, also after `close()`.
+
+        The first use does it by itself, but not once the manager was
+        closed.
+        """
+        self._closed = False
+        await self._ensure_started()
+
+    async def _ensure_started(self) -> None:
+        """Start unless started; the use cases ask `_started` before they call it."""
+        async with self._changing:
+            if self._closed:
+                raise StoreError("the session manager is closed")
+            if not self._started:
                 await self.store.open()
-            except BaseException:
-                self._started = False
-                raise
-            for service in self._services:
-                service.start()
+                self._started = True
+                for service in self._services:
+                    service.start()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something that nobody waits for; it ends with the manager."""
@@ -136,8 +150,14 @@ class Lifecycle:
         """Stop the services and close the store; twice is harmless.
 
         Open connections end with reason ``shutdown``; clients have
-        two seconds to hear it.
+        two seconds to hear it. Requests that come later get a
+        StoreError, until somebody calls `start()`.
         """
+        self._closed = True
+        async with self._changing:
+            await self._stop()
+
+    async def _stop(self) -> None:
         self._started = False
         for service in self._services:
             await service.stop()

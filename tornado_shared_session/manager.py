@@ -19,7 +19,8 @@ from .events import Hook, Reporter
 from .policy import Duration, make_policy
 from .record import Credential, Delta, Meta, Record, Verdict
 from .serializers import MsgpackSerializer, Serializer
-from .session import Carrier, Session, State
+from .session import Carrier, Session
+from .stored import State
 from .stores.base import Store
 from .stores.memory import MemoryStore
 from .users import UserSessions
@@ -123,7 +124,7 @@ class SessionManager(UserSessions):
             StoreError: it could not be found out.
         """
         if not self._started:
-            await self.start()
+            await self._ensure_started()
         live: list[tuple[Credential, Session]] = []
         superseded = False
         for credential in presented:
@@ -166,8 +167,8 @@ class SessionManager(UserSessions):
             return session._carrier is not None
         return self.policy.touch_due(record.ttl, record.meta.created_at)
 
-    async def save(self, session: Session, *, touch: bool = True) -> None:
-        """Store what changed and, where due, the new deadline."""
+    async def save(self, session: Session, *, touch: bool = True, prove: bool = False) -> None:
+        """Store what changed and a due deadline; with `prove`, ask the store anyway."""
         async with session._alone():
             if session._state is State.ENDED:
                 if session.modified:
@@ -180,7 +181,7 @@ class SessionManager(UserSessions):
                         await self.create(session, changes)
                     return
                 due = touch and self._touch_due(session)
-                if changes or deleted or due:
+                if changes or deleted or due or prove:
                     ttl = self.policy.idle_timeout if due else 0
                     await self.commit(session, changes, deleted, ttl)
             except BaseException:

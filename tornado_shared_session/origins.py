@@ -1,7 +1,7 @@
 """Which web pages may talk to the sockets: one rule, our own.
 
 Tornado's check is skipped for some requests and Engine.IO's differs
-between polling and WebSocket (SECURITY F6, T9), so neither decides.
+between polling and WebSocket, so neither decides.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from tornado.httputil import HTTPServerRequest
 
 from .errors import ConfigurationError
 from .events import logger
+
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Origins:
@@ -33,6 +35,11 @@ class Origins:
                 raise ConfigurationError(
                     f"cors_allowed_origins contains {origin!r}: with session cookies, list exact"
                     ' origins such as "https://app.example" (scheme, host and port, no path)'
+                )
+            if origin != _as_browsers_say(origin):
+                raise ConfigurationError(
+                    f"cors_allowed_origins contains {origin!r}, which no browser sends: write"
+                    f" {_as_browsers_say(origin)!r} (lower case, no default port)"
                 )
         self._allowed = frozenset(origins)
         self._told = False
@@ -61,3 +68,9 @@ def _is_origin(origin: object) -> bool:
         return False
     parts = urlsplit(origin)
     return bool(parts.scheme and parts.hostname) and origin == f"{parts.scheme}://{parts.netloc}"
+
+
+def _as_browsers_say(origin: str) -> str:
+    """Spell an origin as the Origin header does (RFC 6454, section 6.2)."""
+    scheme, _, place = origin.lower().partition("://")
+    return f"{scheme}://{place.removesuffix(_DEFAULT_PORTS.get(scheme, ' '))}"

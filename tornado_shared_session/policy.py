@@ -98,6 +98,11 @@ def make_policy(
         )
     if type(sockets_keep_alive) is not bool:
         raise ConfigurationError(f"sockets_keep_alive={sockets_keep_alive!r} must be a bool")
+    if sockets_keep_alive and reload >= idle:
+        raise ConfigurationError(
+            f"reload_interval={reload:g} must be shorter than idle_timeout={idle:g} with"
+            " sockets_keep_alive=True, for it is the reload that keeps them alive"
+        )
     return Policy(
         idle_timeout=idle,
         absolute_timeout=absolute,

@@ -29,12 +29,19 @@ _REMEMBERED = 8  # superseded secrets kept; more than eight logins a minute is n
 
 
 class CorruptRecord(Exception):
-    """The bookkeeping of a record cannot be read. Internal: a store reports
-    it and the session is treated as absent."""
+    """The bookkeeping of a record cannot be read.
+
+    Raised by `Meta.decode`, and so by `Store.load`. The session manager
+    catches it and reports it; the session counts as absent.
+    """
 
 
 class NewerFormat(Exception):
-    """The record was written by a newer release. Internal."""
+    """The record was written by a newer release.
+
+    Raised by `Meta.decode`, and so by `Store.load`. The session manager
+    catches it and reports it; its caller gets a `StoreError`.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,10 @@ class SavedResponse(_Handler):
         """The head has left."""
         raise NotImplementedError
 
+    def _session_ended(self) -> None:
+        """The handler is done, and its response was sent."""
+        raise NotImplementedError
+
     def _session_can_issue(self) -> bool:
         """Whether a header that is added now still reaches the client."""
         held = self._session_held
@@ -140,6 +144,11 @@ class SavedResponse(_Handler):
             self._headers["Vary"] = name
 
     # In Tornado's place.
+
+    async def _execute(self, *args: Any, **kwargs: Any) -> None:
+        await super()._execute(*args, **kwargs)
+        if self._session_held is None and self._finished:
+            self._session_ended()
 
     def finish(self, chunk: _Chunk = None) -> asyncio.Future[None]:
         """Finish the response, once what it depends on is stored.

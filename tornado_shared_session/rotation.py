@@ -14,7 +14,8 @@ from typing import Protocol
 from .errors import SessionEnded, SessionError
 from .policy import Policy
 from .record import Credential, Delta
-from .session import Backend, Carrier, Session, State
+from .session import Backend, Carrier, Session
+from .stored import State
 from .stores.base import Store
 
 
@@ -29,7 +30,7 @@ class Rotator(Backend, Protocol):
     ) -> None: ...
     async def index(self, user_id: str, id: str) -> None: ...
     async def unindex(self, user_id: str, ids: list[str]) -> None: ...
-    async def limit(self, user_id: str) -> list[str]: ...
+    async def limit(self, user_id: str, id: str) -> bool: ...
 
 
 def issuing(session: Session, what: str) -> Carrier:
@@ -80,8 +81,11 @@ async def rotate(manager: Rotator, session: Session, user_id: str | None, login:
     manager.report("login" if login else "regenerated", session.id)
     if clear and before is not None:
         await manager.unindex(before, [session.id])
-    if user_id is not None and session.id in await manager.limit(user_id):
-        session._end("replaced")  # by logins that were faster
+    if user_id is not None and not await manager.limit(user_id, session.id):
+        # By logins that were faster: the new credential is worth nothing.
+        session._end("replaced")
+        carrier.revoked()
+        raise SessionEnded("replaced")
 
 
 async def _replace_secret(

@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 from .errors import SessionConflict, SessionEnded, SessionError
 from .record import Record
-from .session import Backend, Session, State
+from .session import Backend, Session
+from .stored import State
 
 _ATTEMPTS = 30
 _PAUSE, _LONGEST_PAUSE = 0.002, 0.05  # seconds; it doubles, with jitter

@@ -165,23 +165,35 @@ class UserSessions(Lifecycle):
         except StoreError as error:
             self.report("store_failed", detail=f"index not trimmed: {error}")
 
-    async def limit(self, user_id: str) -> list[str]:
+    async def limit(self, user_id: str, id: str) -> bool:
         """End the oldest sessions of a user beyond `max_sessions_per_user`.
 
         Called after each login's commit, so of any two logins at least
         one sees the other's session, and the newest stay. Sessions that
         have expired do not count, nor those whose login is under way:
-        that calls this itself. Returns the ids that were ended.
+        that calls this itself. Returns whether the session `id`, which
+        was just logged in, is one of those that stay.
         """
         keep = self.policy.max_sessions_per_user
         if keep is None:
-            return []
+            return True
         try:
-            ids = await self.store.index_list(user_id)
-            peeks = await self.store.peek(ids) if len(ids) > keep else []
-            live = [id for id, peek in zip(ids, peeks, strict=False) if peek is not None]
-            return await self._destroy(live[:-keep], user_id, "replaced")
+            live = await self.store.index_list(user_id)
+            if len(live) > keep:
+                peeks = await self.store.peek(live)
+                live = [id for id, peek in zip(live, peeks, strict=True) if peek is not None]
+            if len(live) > keep:
+                # An entry may be of a session that changed hands, or is about to.
+                found = await asyncio.gather(*map(self.store.load, live), return_exceptions=True)
+                live = [id for id, it in zip(live, found, strict=True) if not _others(it, user_id)]
+                await self._destroy(live[:-keep], user_id, "replaced")
+            return id in live[-keep:]
         except StoreError as error:
             # The login stands; the next one comes back to this.
             self.report("store_failed", detail=f"max_sessions_per_user not enforced: {error}")
-            return []
+            return True
+
+
+def _others(found: object, user_id: str) -> bool:
+    """Whether a record was found, and is not this user's."""
+    return isinstance(found, Record) and found.meta.user_id != user_id

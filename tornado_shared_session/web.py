@@ -25,7 +25,8 @@ from .events import logger
 from .manager import SessionManager
 from .record import Credential
 from .response import SavedResponse
-from .session import Session, State
+from .session import Session
+from .stored import State
 from .stores.base import ForeignRecord
 from .users import NewerRecord
 
@@ -41,7 +42,7 @@ _RETRY_AFTER = "1"  # seconds; a store that is back is used at once
 class _Carrier:
     """The way from a session back to the browser: this handler's response."""
 
-    __slots__ = ("_handler", "_user_id", "credential", "revoke", "rotated")
+    __slots__ = ("_handler", "_user_id", "credential", "renewal", "revoke", "rotated")
 
     def __init__(self, handler: SessionMixin) -> None:
         # Weak, or each request would leave a cycle to the garbage
@@ -49,6 +50,7 @@ class _Carrier:
         self._handler = weakref.ref(handler)
         self._user_id: str | None = None  # whom `current_user` is about
         self.credential: Credential | None = None
+        self.renewal: Credential | None = None  # the present one, signed with an older key
         self.revoke = False
         self.rotated = False
 
@@ -57,10 +59,10 @@ class _Carrier:
         return handler is not None and handler._session_can_issue()
 
     def issued(self, credential: Credential, user_id: str | None) -> None:
-        self.credential = credential
         if credential.renew:
-            self._user_id = user_id
+            self.renewal = credential
             return
+        self.credential, self.renewal = credential, None
         self.rotated = True
         self.revoke = False
         handler = self._handler()
@@ -73,7 +75,7 @@ class _Carrier:
         self._user_id = session.user_id
 
     def revoked(self) -> None:
-        self.credential = None
+        self.credential = self.renewal = None
         self.revoke = True
         self._user_id = None
         handler = self._handler()
@@ -167,7 +169,8 @@ class SessionMixin(SavedResponse):
         presented = manager.credentials.read(self.request)
         carrier = self._session_carrier = _Carrier(self)
         try:
-            await manager.start()
+            if not manager._started:
+                await manager._ensure_started()
             if presented:
                 self._session = await manager.resolve(presented, carrier)
                 carrier.loaded(self._session)
@@ -213,6 +216,9 @@ class SessionMixin(SavedResponse):
             return False
         if head_left:
             return session._state is not State.ENDED and session.modified
+        carrier = self._session_carrier
+        if carrier is not None and carrier.renewal is not None:
+            return True
         return self.session_manager.unsettled(session, self.session_touch)
 
     async def _session_save(self, head_left: bool) -> None:
@@ -221,10 +227,18 @@ class SessionMixin(SavedResponse):
                 "the session was changed after the response head had left;"
                 " store such changes with `await self.session.save()`"
             )
-        session = self._session
+        session, carrier = self._session, self._session_carrier
         assert session is not None
+        assert carrier is not None
+        renewal, carrier.renewal = carrier.renewal, None
         try:
-            await self.session_manager.save(session, touch=self.session_touch)
+            await self.session_manager.save(
+                session, touch=self.session_touch, prove=renewal is not None
+            )
+            if renewal is not None and not carrier.revoke:
+                # It is still the current one: a login may have overtaken
+                # this request, and its cookie must not be overwritten.
+                carrier.credential = carrier.credential or renewal
         except (StoreError, SessionEnded) as error:
             if session.modified:
                 raise
@@ -244,6 +258,19 @@ class SessionMixin(SavedResponse):
             credential, carrier.credential, carrier.revoke = carrier.credential, None, False
             self.session_manager.credentials.write(self, credential)
             self.set_header("Cache-Control", "no-store")
+
+    def _session_ended(self) -> None:
+        session = self._session
+        if session is None or session._state is State.ENDED or self.get_status() >= 500:
+            return
+        if session.modified:
+            logger.error(
+                "%s %s: the session was changed after the response had been sent, and the"
+                " change is not stored; change it before finish(), redirect() or render(),"
+                " or `await self.session.save()`",
+                self.request.method,
+                self.request.path,
+            )
 
     def _session_announce(self) -> None:
         """The head has left: sockets of the replaced credential may go."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 from typing import Any
 
 import pytest
-from tornado.web import Application
+from tornado.web import Application, RequestHandler
 
 from tests.apps.web_app import HANDLERS
 from tests.support.web import COOKIE, SECRET, ProbeStore, Timed, cookie_of, site
-from tornado_shared_session import SessionManager, SignedCookie
+from tornado_shared_session import SessionManager, SessionMixin, SignedCookie
 from tornado_shared_session.testing import CookieJar, HTTPTestClient, serve
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -127,13 +128,15 @@ async def test_key_rotation_keeps_everybody_logged_in() -> None:
     assert await deployed.note({2: "two" * 9, 3: "three" * 9}, 3) == (None, "")
 
 
-async def test_renewed_cookie_is_not_cacheable_and_stores_nothing() -> None:
-    """Sending a cookie again is a matter of the signature; the record is untouched."""
+async def test_renewed_cookie_is_not_cacheable_and_changes_nothing() -> None:
+    """One commit proves that it is still the current one; the record's version stays."""
     deployed = Deployed()
     await deployed.fetch({1: "one" * 9}, 1, {"note": "x"})
     response = await deployed.fetch({1: "one" * 9, 2: "two" * 9}, 2)
     assert response.headers["Cache-Control"] == "no-store"
-    assert deployed.store.calls["create"] + deployed.store.calls["commit"] == 1
+    assert deployed.store.calls["create"] == deployed.store.calls["commit"] == 1
+    (entry,) = deployed.store._entries.values()
+    assert entry.record.version == 1
 
 
 async def test_ambiguous_request_does_not_renew_a_cookie() -> None:
@@ -170,3 +173,35 @@ async def test_missing_setting_is_an_error_that_names_it(
         response = await served.visitor().get("/")
     assert response.code == 500
     assert says.encode() not in response.body
+
+
+@pytest.mark.parametrize("what", ["login", "logout"])
+async def test_a_renewed_cookie_never_overwrites_a_newer_one(what: str) -> None:
+    """A request with a cookie of the old key is overtaken by a login, or a logout."""
+    loaded, go = asyncio.Event(), asyncio.Event()
+
+    class Slow(SessionMixin, RequestHandler):
+        async def get(self) -> None:
+            self.session.get("note")
+            loaded.set()
+            await go.wait()
+
+    class Act(SessionMixin, RequestHandler):
+        async def post(self) -> None:
+            await (self.session.login("ann") if what == "login" else self.session.destroy())
+
+    store, handlers = ProbeStore(), [*HANDLERS, ("/slow", Slow), ("/act", Act)]
+    old = {"cookie_secret": {1: "a" * 32}, "key_version": 1}
+    new = {"cookie_secret": {1: "a" * 32, 2: "b" * 32}, "key_version": 2}
+    async with site(handlers, store, old) as served:
+        visitor = served.visitor()
+        await visitor.post("/", {"note": "x"})
+        cookie = visitor.cookies[COOKIE]
+    async with site(handlers, store, new) as served:
+        visitor = served.visitor(cookie)
+        slow = asyncio.create_task(visitor.get("/slow"))
+        await loaded.wait()
+        acted = await visitor.post("/act")
+        go.set()
+        assert (await slow).headers.get_list("Set-Cookie") == []
+        assert len(acted.headers.get_list("Set-Cookie")) == 1

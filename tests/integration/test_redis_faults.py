@@ -171,3 +171,16 @@ async def test_thousands_of_loads_need_one_or_two_connections(
         await asyncio.gather(*(store.load(id) for _ in range(3000)))
         assert proxy.accepted <= 2
         await store.close()
+
+
+async def test_a_connection_that_was_reset_while_idle_fails_nobody(
+    redis_server: RedisServer, prefix: str
+) -> None:
+    """As a load balancer does; from Python 3.12 on asyncio notices it in another way."""
+    async with FaultProxy(redis_server.port) as proxy:
+        store = RedisStore(proxy.url, prefix=prefix)
+        id = await stored(store)
+        for _ in range(20):
+            proxy.reset()
+            assert await store.load(id) is not None
+        await store.close()

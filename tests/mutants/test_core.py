@@ -262,8 +262,8 @@ MUTANTS = {
     ),
     "the dead count against the limit": Broken(
         "users.py",
-        "live = [id for id, peek in zip(ids, peeks, strict=False) if peek is not None]",
-        "live = ids",
+        "live = [id for id, peek in zip(live, peeks, strict=True) if peek is not None]",
+        "pass",
         USERS + "test_an_expired_session_counts_for_nothing",
     ),
     "the limit spares nobody": Broken(
@@ -271,6 +271,17 @@ MUTANTS = {
         "live[:-keep]",
         "live[: 1 - keep]",
         USERS + "test_a_hundred_logins_at_once_leave_as_many_as_allowed",
+    ),
+    "a login that lost looks like one that did not": Broken(
+        "users.py",
+        "return id in live[-keep:]",
+        "return True",
+        ROTATION + "test_a_login_that_lost_against_faster_ones_says_so[after]",
+    ),
+    "the sessions of others count against the limit": Broken(
+        "users.py",
+        *("if not _others(it, user_id)]", "]"),
+        USERS + "test_a_session_that_is_another_users_by_now_does_not_count",
     ),
     "strange bookkeeping is believed": Broken(
         "record.py",

@@ -72,6 +72,18 @@ WHEN_MADE: dict[str, tuple[Callable[[], object], str]] = {
         lambda: SessionServer(manager(), cors_allowed_origins=["https://app.example/"]),
         r"cors_allowed_origins.*no path",
     ),
+    "an origin in capitals": (
+        lambda: SessionServer(manager(), cors_allowed_origins="https://App.example"),
+        r"'https://App\.example'.*write 'https://app\.example'",
+    ),
+    "an origin with the port of https": (
+        lambda: SessionServer(manager(), cors_allowed_origins="https://app.example:443"),
+        r"write 'https://app\.example'",
+    ),
+    "an origin with the port of http": (
+        lambda: SessionServer(manager(), cors_allowed_origins="http://[::1]:80"),
+        r"write 'http://\[::1\]'",
+    ),
     "another async_mode": (
         lambda: SessionServer(manager(), async_mode="asgi"),
         r'async_mode must be "tornado"',
@@ -99,7 +111,15 @@ WHEN_MADE: dict[str, tuple[Callable[[], object], str]] = {
     "an empty prefix": (lambda: RedisStore("redis://localhost", prefix=""), r"prefix=.*non-empty"),
     "a timeout of nothing": (
         lambda: RedisStore("redis://localhost", timeout=0),
-        r"timeout=.*positive",
+        r"timeout=0 must be above 0",
+    ),
+    "a timeout that is no number": (
+        lambda: RedisStore("redis://localhost", timeout=float("nan")),
+        r"timeout=nan must be a number",
+    ),
+    "a timeout of True": (
+        lambda: RedisStore("redis://localhost", timeout=True),
+        r"timeout=True must be a number",
     ),
     "a URL for a store": (lambda: SessionManager("redis://x"), r"RedisStore\("),  # type: ignore[arg-type]
     "credentials of no use": (
@@ -159,6 +179,37 @@ def test_two_applications_with_different_secrets_cannot_share_a_manager() -> Non
     own = manager(secret="three")
     own.bind({"cookie_secret": "one"})
     own.bind({"cookie_secret": "two"})
+
+
+def test_two_applications_with_one_secret_share_what_was_verified() -> None:
+    """Requests of both in turn must not make the cookie forget."""
+    cookie = Counting()
+    shared = manager(credentials=cookie)
+    for _ in range(2):
+        shared.bind({"cookie_secret": "one"})
+        shared.bind({"cookie_secret": "one", "debug": True})
+    assert cookie.bound == 1
+
+
+class Counting(SignedCookie):
+    """Counts how often it was told the secret."""
+
+    bound = 0
+
+    def bind(self, secret: Any, key_version: int | None) -> None:
+        """Count."""
+        self.bound += 1
+        super().bind(secret, key_version)
+
+
+def test_secrets_that_could_not_be_taken_are_refused_again() -> None:
+    """By every request, not only by the first."""
+    cookie = SignedCookie()
+    manager(secret="one", credentials=cookie)
+    second = manager(credentials=cookie)
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="two SessionManagers"):
+            second.bind({"cookie_secret": "two"})
 
 
 def test_a_mixin_after_the_handler_class_is_refused() -> None:

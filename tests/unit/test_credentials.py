@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.web import create_signed_value
 
-from tornado_shared_session import SignedCookie
+from tornado_shared_session import MemoryStore, SessionManager, SignedCookie
 from tornado_shared_session.credentials import is_loopback
 from tornado_shared_session.record import Credential
 
@@ -241,3 +241,24 @@ def test_keys_rotate() -> None:
 def test_the_text_of_a_cookie_shows_no_secret() -> None:
     """Only its name."""
     assert repr(signer()) == "SignedCookie('session')"
+
+
+def test_secrets_in_any_mapping_sign_and_verify() -> None:
+    """Tornado itself takes none but a dict."""
+    cookie = SignedCookie()
+    secrets: dict[int, str | bytes] = {1: "old", 2: b"new"}
+    SessionManager(MemoryStore(), secret=MappingProxyType(secrets), credentials=cookie)
+    credential = Credential.generate("A" * 22)
+    pair = value_of(cookie, credential).split(";")[0]
+    assert cookie.read(request(pair)) == [credential]
+    value = create_signed_value({1: "old"}, "session", str(credential), key_version=1)
+    assert cookie.read(request("session=" + value.decode()))[0].renew
+
+
+def test_planted_cookies_do_not_hide_the_real_one() -> None:
+    """A neighbouring host can set cookies for the domain, and they may come first."""
+    cookie = signer()
+    credential = Credential.generate()
+    real = "session=" + cookie._sign(credential)
+    junk = [f"session=2|junk{i}" for i in range(40)]
+    assert cookie.read(request("; ".join([*junk, real, *junk]))) == [credential]

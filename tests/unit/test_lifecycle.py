@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.core import NotingStore, Paper
+from tests.support.core import NotingStore, Paper, again, visit
 from tornado_shared_session import MemoryStore, SessionManager, StoreError
 from tornado_shared_session.notices import Notice, decode
 from tornado_shared_session.record import generate_id
@@ -40,15 +40,20 @@ class Worker:
 
 
 class Opening(MemoryStore):
-    """A store that counts, and that can fail to open."""
+    """A store that counts, that can fail to open, and that can wait at a barrier."""
 
     def __init__(self) -> None:
         super().__init__()
         self.opened = self.closed = 0
         self.broken = False
+        self.gate: asyncio.Event | None = None
+        self.reached = asyncio.Event()
 
     async def open(self) -> None:
         """Count."""
+        if self.gate is not None:
+            self.reached.set()
+            await self.gate.wait()
         if self.broken:
             raise StoreError("not now")
         self.opened += 1
@@ -72,7 +77,7 @@ async def test_a_manager_starts_by_itself_and_once() -> None:
 
 
 async def test_it_opens_and_closes_as_a_context() -> None:
-    """Closing twice is harmless, and it can be used again."""
+    """Closing twice is harmless, and it can be started again."""
     store, worker = Opening(), Worker()
     manager = SessionManager(store)
     manager.attach(worker)
@@ -81,9 +86,75 @@ async def test_it_opens_and_closes_as_a_context() -> None:
         assert (store.opened, worker.calls) == (1, ["start"])
     assert worker.calls == ["start", "stop"]
     await manager.close()
+    await manager.start()
     await manager.resolve([], Paper())
     assert store.opened == 2
     await manager.close()
+
+
+async def test_a_closed_manager_does_not_start_by_itself() -> None:
+    """A late request is told so; the user's own start() makes it usable again."""
+    store, worker = Opening(), Worker()
+    manager = SessionManager(store)
+    manager.attach(worker)
+    async with manager:
+        _, paper = await visit(manager)
+    calls = list(worker.calls)
+    for late in (manager.resolve([], Paper()), manager.load(paper.credential)):
+        with pytest.raises(StoreError, match="the session manager is closed"):
+            await late
+    assert (store.opened, worker.calls) == (1, calls)
+    async with manager:
+        assert not (await again(manager, paper))[0].is_new
+    assert (store.opened, worker.calls) == (2, ["start", "stop"] * 2)
+
+
+async def test_one_that_was_closed_before_its_first_use_does_not_start() -> None:
+    """For whoever closes it is done with it."""
+    store = Opening()
+    manager = SessionManager(store)
+    await manager.close()
+    with pytest.raises(StoreError, match="closed"):
+        await manager.resolve([], Paper())
+    assert store.opened == 0
+
+
+async def test_no_request_gets_through_before_the_store_is_open() -> None:
+    """The barrier holds open(); a second request waits for the same start."""
+    store, worker = Opening(), Worker()
+    store.gate = asyncio.Event()
+    manager = SessionManager(store)
+    manager.attach(worker)
+    first = asyncio.ensure_future(manager.resolve([], Paper()))
+    await asyncio.wait_for(store.reached.wait(), 5)
+    second = asyncio.ensure_future(manager.resolve([], Paper()))
+    for _ in range(5):
+        await asyncio.sleep(0)  # turns of the loop in which it could get through
+    assert not second.done()
+    first.cancel()  # its client went away; the start is not the first request's alone
+    store.gate.set()
+    await asyncio.wait_for(second, 5)
+    assert (store.opened, worker.calls) == (1, ["start"])
+    await manager.close()
+
+
+async def test_closing_during_a_start_leaves_nothing_running() -> None:
+    """The start that is under way is let through, those that wait for it are refused."""
+    store, worker = Opening(), Worker()
+    store.gate = asyncio.Event()
+    manager = SessionManager(store)
+    manager.attach(worker)
+    first = asyncio.ensure_future(manager.resolve([], Paper()))
+    await asyncio.wait_for(store.reached.wait(), 5)
+    second = asyncio.ensure_future(manager.resolve([], Paper()))
+    await asyncio.sleep(0)  # it queues up
+    close = asyncio.ensure_future(manager.close())
+    await asyncio.sleep(0)
+    store.gate.set()
+    await asyncio.wait_for(close, 5)
+    outcomes = await asyncio.gather(first, second, return_exceptions=True)
+    assert isinstance(outcomes[1], StoreError)
+    assert (store.opened, store.closed, worker.calls) == (1, 1, ["start", "stop"])
 
 
 async def test_a_start_that_failed_is_tried_again() -> None:

@@ -58,12 +58,23 @@ def test_a_provisional_record_outlives_lost_reloads() -> None:
         ({"max_sessions_per_user": True}, "max_sessions_per_user"),
         ({"max_sessions_per_user": 1.5}, "max_sessions_per_user"),
         ({"sockets_keep_alive": 1}, "sockets_keep_alive"),
+        (
+            {"sockets_keep_alive": True, "idle_timeout": 15, "reload_interval": 15},
+            "reload_interval=15.*idle_timeout=15.*sockets_keep_alive",
+        ),
     ],
 )
 def test_a_setting_that_cannot_be_is_named(settings: dict[str, Any], named: str) -> None:
     """When the manager is made, not when the first visitor comes."""
     with pytest.raises(ConfigurationError, match=named):
         SessionManager(**settings)
+
+
+def test_a_short_idle_timeout_is_fine_where_sockets_are_no_activity() -> None:
+    """Then the reload has no deadline to keep up with."""
+    assert policy(idle_timeout=5, reload_interval=15).reload_interval == 15
+    keeping = policy(idle_timeout=16, reload_interval=15, sockets_keep_alive=True)
+    assert keeping.sockets_keep_alive
 
 
 def test_a_deadline_is_moved_once_per_touch_interval() -> None:

@@ -17,6 +17,7 @@ from tornado_shared_session import SessionMixin
 
 #: What response.py uses of RequestHandler, beyond its documentation.
 PRIVATE = {
+    "_execute",
     "_finished",
     "_handle_request_exception",
     "_headers",

@@ -181,3 +181,28 @@ async def test_change_after_the_head_has_left_is_an_error_unless_saved(
         record = await served.sessions.store.load(str(id))
         assert record is not None
         assert (b"late" in record.values) == (what == "saved")
+
+
+class AfterTheFact(SessionMixin, RequestHandler):
+    """Change the session when the response is gone."""
+
+    def get(self, what: str) -> None:
+        if what == "redirect":
+            self.redirect("/elsewhere")
+        elif what == "finish":
+            self.finish("done")
+        if what != "on_finish":
+            self.session["late"] = True
+
+    def on_finish(self) -> None:
+        if self.request.path == "/on_finish":
+            self.session["late"] = True
+
+
+@pytest.mark.parametrize("what", ["redirect", "finish", "on_finish"])
+@pytest.mark.expects_log("changed after the response had been sent")
+async def test_a_change_that_comes_too_late_to_be_stored_is_an_error_in_the_log(what: str) -> None:
+    """The response has left and cannot wait; that the change is lost is said."""
+    async with site([(r"/(.*)", AfterTheFact)]) as served:
+        await served.visitor().get("/" + what)
+        assert not [event for event in served.events if event.kind == "created"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -216,3 +217,28 @@ async def test_a_session_that_changes_hands_leaves_the_first_ones_index(
     await session.login("bob")
     assert store.writes == ["index_add", "commit", "index_remove"]
     assert (await store.index_list("ann"), await store.index_list("bob")) == ([], [session.id])
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_login_that_lost_against_faster_ones_says_so(store: NotingStore, when: str) -> None:
+    """Others end it before it looks, or it ends itself: an error, and no cookie for nothing."""
+    limited = SessionManager(store, max_sessions_per_user=2)
+    session, paper = await visit(limited)
+    real = store.index_list
+
+    async def index_list(user_id: str) -> list[str]:
+        store.index_list = real  # type: ignore[method-assign]
+        limited.policy = replace(limited.policy, max_sessions_per_user=others_allow)
+        for _ in range(2):
+            await (await visit(limited))[0].login("ann")
+        return await real(user_id)
+
+    others_allow = 2 if when == "before" else None
+    store.index_list = index_list  # type: ignore[method-assign]
+    with pytest.raises(SessionEnded) as caught:
+        await session.login("ann")
+    assert caught.value.reason == "replaced"
+    assert paper.cleared
+    assert session.user_id is None
+    assert await store.load(session.id) is None
+    assert len(await limited.list_user("ann")) == 2

@@ -200,10 +200,13 @@ async def test_a_hundred_logins_at_once_leave_as_many_as_allowed(
 
     store_slow = Slow(store)
     limited.store = store_slow
-    await asyncio.gather(*(login(s, i % 7) for i, (s, _) in enumerate(visits)))
+    outcomes = await asyncio.gather(
+        *(login(s, i % 7) for i, (s, _) in enumerate(visits)), return_exceptions=True
+    )
     limited.store = store
     live = {session.id for session, _ in visits if await store.load(session.id) is not None}
     assert len(live) == 2
+    assert all(o is None or getattr(o, "reason", "") == "replaced" for o in outcomes)
     assert live == set(await store.index_list("ann"))
     assert {info.id for info in await limited.list_user("ann")} == live
 
@@ -225,7 +228,7 @@ class Slow(NotingStore):
 async def test_a_login_under_way_is_not_taken_from_the_index(
     limited: SessionManager, store: NotingStore
 ) -> None:
-    """Held between index and record, it is found by destroy_user() afterwards."""
+    """Held between index and record, it is found there, and gives way, when it goes on."""
     slow, _ = await visit(limited)
     store.gate = asyncio.Event()
     real, entered = store.index_add, asyncio.Event()
@@ -245,10 +248,26 @@ async def test_a_login_under_way_is_not_taken_from_the_index(
     store.gate = None
     for _ in range(3):
         await logged_in(limited, "ann")
+    assert slow.id in await store.index_list("ann")
     gate.set()
-    await login
-    await limited.destroy_user("ann")
+    with pytest.raises(SessionEnded, match="gave way"):
+        await login
     assert await store.load(slow.id) is None
+
+
+async def test_a_session_that_is_another_users_by_now_does_not_count(
+    limited: SessionManager, store: NotingStore
+) -> None:
+    """Though the index still names it, because it could not be trimmed."""
+    mine, paper = await logged_in(limited, "ann")
+    shared, _ = await logged_in(limited, "ann")
+    store.failing = {"index_remove"}
+    await shared.login("bob")
+    store.failing = set()
+    assert shared.id in await store.index_list("ann")
+    await logged_in(limited, "ann")
+    assert not (await again(limited, paper))[0].is_new
+    assert mine.id in await store.index_list("ann")
 
 
 async def test_a_limit_that_cannot_be_enforced_does_not_undo_the_login(

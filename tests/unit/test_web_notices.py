@@ -7,12 +7,13 @@ import json
 from typing import Any
 
 import pytest
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import Application, HTTPError, RequestHandler
 
 from tests.apps.web_app import HANDLERS
-from tests.support.web import ProbeStore, site
-from tornado_shared_session import SessionMixin
+from tests.support.web import SECRET, ProbeStore, site
+from tornado_shared_session import SessionManager, SessionMixin
 from tornado_shared_session.notices import decode
+from tornado_shared_session.testing import HTTPTestClient, serve
 
 
 class Noticed(ProbeStore):
@@ -67,3 +68,19 @@ async def test_two_logins_at_once_leave_one_credential() -> None:
         assert sum("Set-Cookie" in answer.headers for answer in answers) == 1
         shown = json.loads((await visitor.get("/")).body)
         assert shown == {"user": "ann", "new": False, "data": {"note": "x"}}
+
+
+@pytest.mark.expects_log("503")
+async def test_a_request_after_the_end_is_a_503() -> None:
+    """With or without a cookie, if it looks at the session; it does not start the manager."""
+    sessions = SessionManager(ProbeStore())
+    app = Application(HANDLERS, cookie_secret=SECRET, session_manager=sessions)
+    async with serve(app) as server:
+        client = HTTPTestClient(server.url)
+        stranger = HTTPTestClient(server.url)
+        assert (await client.post("/login", {"user": "ann"})).code == 200
+        await sessions.close()
+        for late in (client, stranger):
+            assert (await late.post("/login", {"user": "ann"})).code == 503
+            late.close()
+    assert not sessions._started

@@ -19,6 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from ..errors import ConfigurationError, SessionConflict, SessionEnded, StoreError
 from ..events import logger
+from ..policy import Duration, seconds
 from ..record import CorruptRecord, Delta, Meta, Peek, Record
 from .base import Committed, Deleted, ForeignRecord, OnGap, OnMessage, Store
 from .redis_pipe import Command, Pipe
@@ -35,8 +36,9 @@ from .redis_scripts import (
 
 _NO_MAINTENANCE: dict[str, Any] = {}
 if "maint_notifications_config" in inspect.signature(redis.asyncio.Redis).parameters:
-    # Since redis-py 8.1. While these notifications are on, the pool does
-    # not check a connection for leftover replies (SECURITY F8).
+    # The asyncio client takes these since redis-py 8.1, the other one for
+    # longer. While they are on, the pool does not check a connection for
+    # leftover replies.
     from redis.maint_notifications import MaintNotificationsConfig
 
     _NO_MAINTENANCE["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
@@ -52,7 +54,7 @@ class RedisStore(Store):
             `redis.asyncio.Redis` of yours, which stays yours to close.
         prefix: begins every key and the channel; two applications on
             one database need two.
-        timeout: seconds within which the server answers, connecting
+        timeout: seconds or a `timedelta` within which the server answers, connecting
             included. A request waits at most this long, twice if it
             also saves.
 
@@ -66,8 +68,9 @@ class RedisStore(Store):
         url_or_client: str | redis.asyncio.Redis,
         *,
         prefix: str = "tss:",
-        timeout: float = 0.9,
+        timeout: Duration = 0.9,
     ) -> None:
+        timeout = seconds("timeout", timeout)
         if isinstance(url_or_client, str):
             self._client = _connect(url_or_client, timeout)
             self._owned = True
@@ -87,8 +90,6 @@ class RedisStore(Store):
             )
         if not isinstance(prefix, str) or not prefix:
             raise ConfigurationError("RedisStore(prefix=...) must be a non-empty string")
-        if not isinstance(timeout, int | float) or timeout <= 0:
-            raise ConfigurationError("RedisStore(timeout=...) must be a positive number of seconds")
         self._key = prefix + "s:"
         self._user_key = prefix + "u:"
         self._channel = f"{prefix}notices:{pool.connection_kwargs.get('db') or 0}"
@@ -246,7 +247,10 @@ class RedisStore(Store):
             except (RedisError, OSError, TimeoutError) as error:
                 logger.debug("the notice channel broke: %s", type(error).__name__)
             finally:
-                await pubsub.aclose()  # type: ignore[no-untyped-call]
+                try:
+                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+                except (RedisError, OSError) as error:
+                    logger.debug("its connection did not close: %s", type(error).__name__)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
             pause = min(2 * pause, 2.0)
 

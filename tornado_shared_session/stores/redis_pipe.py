@@ -120,8 +120,8 @@ class Pipe:
                 except Exception as error:
                     # Whatever it was, those who wait must not wait forever.
                     logger.exception("the Redis client failed")
-                    await self.drop()
                     _fail(batch, "the session store cannot be used", error)
+                    await self.drop()
                 except asyncio.CancelledError:
                     _fail(batch + self._queue, "the session store was closed", None)
                     self._queue = []
@@ -180,7 +180,12 @@ class Pipe:
     async def _round_trip(
         self, connection: AbstractConnection, data: bytes, count: int
     ) -> list[Any]:
-        await connection.send_packed_command(data)
+        try:
+            await connection.send_packed_command(data)
+        except (AttributeError, RuntimeError) as error:
+            # From Python 3.12 on a transport that was reset fails so.
+            await connection.disconnect()
+            raise ConnectionError("the connection was reset") from error
         replies: list[Any] = []
         for _ in range(count):
             try:
