@@ -21,7 +21,15 @@ class TrackedMapping(MutableMapping[str, Any]):
     store is known to hold: UTF-8 key to encoded value.
     """
 
-    __slots__ = ("_assigned", "_deleted", "_serializer", "_stored", "_unreadable", "_values")
+    __slots__ = (
+        "_assigned",
+        "_deleted",
+        "_leaving",
+        "_serializer",
+        "_stored",
+        "_unreadable",
+        "_values",
+    )
 
     def __init__(self, serializer: Serializer) -> None:
         self._serializer = serializer
@@ -33,6 +41,7 @@ class TrackedMapping(MutableMapping[str, Any]):
         self._values: dict[str, Any] = {}
         self._assigned: set[str] = set()
         self._deleted: set[str] = set()
+        self._leaving: set[str] = set()  # deleted by the commit that is under way
         self._unreadable: set[str] = set()
 
     # Two hooks for `Session`.
@@ -49,7 +58,7 @@ class TrackedMapping(MutableMapping[str, Any]):
         values = self._values
         if key in values:
             return values[key]
-        if key in self._deleted or key in self._unreadable:
+        if key in self._deleted or key in self._leaving or key in self._unreadable:
             raise KeyError(key)
         try:
             data = self._stored[key.encode()]
@@ -85,13 +94,33 @@ class TrackedMapping(MutableMapping[str, Any]):
         self._assigned.discard(key)
         self._deleted.add(key)
 
+    def clear(self) -> None:
+        """Delete every key, also what cannot be read."""
+        self._check_writable()
+        self._deleted.update(self._names(), self._values)
+        self._values = {}
+        self._assigned = set()
+
+    def _names(self) -> list[str]:
+        """Return the stored keys; a name that is not UTF-8 is no key of ours."""
+        names = []
+        for name in self._stored:
+            try:
+                names.append(name.decode())
+            except UnicodeDecodeError:
+                pass
+        return names
+
     def __iter__(self) -> Iterator[str]:
-        stored = [name.decode(errors="replace") for name in self._stored]
-        keys = [key for key in stored if key in self]
-        yield from keys + [key for key in self._values if key.encode() not in self._stored]
+        # A value is decoded when its turn comes: if it cannot be, there is no such key.
+        unsaved = [key for key in self._values if key.encode() not in self._stored]
+        yield from (key for key in self._names() + unsaved if key in self)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return any(True for _ in self)  # the first will do
 
     def __contains__(self, key: object) -> bool:
         try:
@@ -107,12 +136,19 @@ class TrackedMapping(MutableMapping[str, Any]):
     @property
     def modified(self) -> bool:
         """Whether a save would store or remove anything."""
-        if self._assigned or any(key.encode() in self._stored for key in self._deleted):
+        if self._assigned:
             return True
-        try:
-            return any(self._changed_bytes(key) is not None for key in self._values)
-        except SerializationError:
-            return True  # the save will say which key
+        if self._deleted and any(key.encode() in self._stored for key in self._deleted):
+            return True
+        # Each request asks, so without a generator, and mostly for nothing.
+        for key, value in self._values.items():
+            if type(value) not in IMMUTABLE:
+                try:
+                    if self._changed_bytes(key) is not None:
+                        return True
+                except SerializationError:
+                    return True  # the save will say which key
+        return False
 
     # For the manager: take the changes, then tell how the commit went.
 
@@ -131,16 +167,19 @@ class TrackedMapping(MutableMapping[str, Any]):
         deleted = {key for key in self._deleted if key.encode() in self._stored}
         self._assigned = set()
         self._deleted = set()
+        self._leaving = deleted
         return changes, deleted
 
     def _put_back(self, changes: Mapping[bytes, bytes], deleted: set[str]) -> None:
         """The commit failed: what was taken is unsaved again."""
+        self._leaving = set()
         names = {name.decode() for name in changes}
         self._assigned |= {key for key in names if key in self._values}
         self._deleted |= {key for key in deleted if key not in self._values}
 
     def _commit_changes(self, changes: Mapping[bytes, bytes], deleted: set[str]) -> None:
         """The commit succeeded: what was taken is what is stored."""
+        self._leaving = set()
         self._stored.update(changes)
         self._unreadable.difference_update(name.decode() for name in changes)
         for key in deleted:

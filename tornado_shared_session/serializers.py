@@ -11,6 +11,8 @@ from __future__ import annotations
 import datetime
 import decimal
 import uuid
+from collections import Counter
+from functools import partial
 from typing import Any, Protocol
 
 import msgpack  # type: ignore[import-untyped]  # it ships no types
@@ -49,6 +51,12 @@ class Serializer(Protocol):
         """Return the value of bytes that `encode` made."""
 
 
+#: How deeply containers may be nested, all of them and tuples and sets.
+#: The latter are msgpack extensions, each unpacked by an unpacker of its
+#: own: some 40 kB of the C stack, which nothing but a count protects.
+MAX_DEPTH = 100
+MAX_EXTENSIONS = 32
+
 _DATETIME, _DATE, _DECIMAL, _UUID, _SET, _TUPLE, _FROZENSET = range(1, 8)
 
 
@@ -58,7 +66,8 @@ class MsgpackSerializer:
     Beyond msgpack's own types: datetime, date, Decimal, UUID, set,
     frozenset and tuple, which come back as they were. Dictionary keys
     are strings or bytes, as msgpack's unpacker insists
-    (``strict_map_key``), and this is checked when packing.
+    (``strict_map_key``), and this is checked when packing. Containers
+    nest to `MAX_DEPTH` levels, `MAX_EXTENSIONS` of them tuples and sets.
     """
 
     def encode(self, value: Any) -> bytes:
@@ -69,10 +78,10 @@ class MsgpackSerializer:
                 that would not come back, or is nested too deeply.
         """
         try:
-            data: bytes = msgpack.packb(value, default=self._pack_other, strict_types=True)
+            data: bytes = msgpack.packb(value, default=_PACK[0], strict_types=True)
             if not _is_scalar(data[0]):
                 # Packing accepts more than unpacking does: {1: 2} or
-                # 512 levels. What saves must load, so try it.
+                # 500 levels. What saves must load, so try it.
                 self.decode(data)
         except SerializationError:
             raise
@@ -87,50 +96,102 @@ class MsgpackSerializer:
             SerializationError: the bytes are not such a value.
         """
         try:
-            return msgpack.unpackb(data, ext_hook=self._unpack_other, strict_map_key=True)
+            value = msgpack.unpackb(data, ext_hook=_UNPACK[0], strict_map_key=True)
         except Exception as error:  # any bytes may stand in the store
             raise SerializationError("stored bytes cannot be read") from error
+        # Every level has a byte that begins it: where these are few, so are the levels.
+        if (
+            len(data) > MAX_DEPTH
+            and len(data.translate(None, _NO_CONTAINER)) > MAX_DEPTH
+            and _is_too_deep(value)
+        ):
+            raise SerializationError("a value is nested too deeply")
+        return value
 
-    def _pack_other(self, value: Any) -> Any:
-        kind = type(value)
-        if kind is datetime.datetime:
-            fold = "f" if value.fold else ""  # isoformat() has no word for it
-            return msgpack.ExtType(_DATETIME, (value.isoformat() + fold).encode())
-        if kind is datetime.date:
-            return msgpack.ExtType(_DATE, value.isoformat().encode())
-        if kind is decimal.Decimal:
-            return msgpack.ExtType(_DECIMAL, str(value).encode())
-        if kind is uuid.UUID:
-            return msgpack.ExtType(_UUID, value.bytes)
+
+def _pack_other(level: int, value: Any) -> Any:
+    """Pack what msgpack has no type for, inside so many tuples and sets."""
+    kind = type(value)
+    if kind is datetime.datetime:
+        fold = "f" if value.fold else ""  # isoformat() has no word for it
+        return msgpack.ExtType(_DATETIME, (value.isoformat() + fold).encode())
+    if kind is datetime.date:
+        return msgpack.ExtType(_DATE, value.isoformat().encode())
+    if kind is decimal.Decimal:
+        return msgpack.ExtType(_DECIMAL, str(value).encode())
+    if kind is uuid.UUID:
+        return msgpack.ExtType(_UUID, value.bytes)
+    if kind is tuple or kind is set or kind is frozenset:
+        # At the second one, so that flat ones cost nothing and deep ones are walked once:
+        # the packers of all levels together must not exhaust the stack either.
+        if level == MAX_EXTENSIONS or (level == 1 and _is_too_deep(value)):
+            raise SerializationError("a value is nested too deeply")
         if kind is tuple:
-            return msgpack.ExtType(_TUPLE, self._pack_items(value))
-        if kind is set or kind is frozenset:
-            # Sorted, so that equal sets give equal bytes.
-            items = sorted(self._pack_items([item])[1:] for item in value)
-            head: bytes = msgpack.Packer().pack_array_header(len(items))
-            code = _SET if kind is set else _FROZENSET
-            return msgpack.ExtType(code, head + b"".join(items))
-        raise SerializationError(f"a value of type {kind.__qualname__} cannot be stored")
+            return msgpack.ExtType(_TUPLE, _pack_items(level, value))
+        # Sorted, so that equal sets give equal bytes.
+        items = sorted(_pack_items(level, [item])[1:] for item in value)
+        head: bytes = msgpack.Packer().pack_array_header(len(items))
+        code = _SET if kind is set else _FROZENSET
+        return msgpack.ExtType(code, head + b"".join(items))
+    raise SerializationError(f"a value of type {kind.__qualname__} cannot be stored")
 
-    def _pack_items(self, items: Any) -> bytes:
-        data: bytes = msgpack.packb(list(items), default=self._pack_other, strict_types=True)
-        return data
 
-    def _unpack_other(self, code: int, data: bytes) -> Any:
-        if code == _DATETIME:
-            text = data.decode()
-            value = datetime.datetime.fromisoformat(text.removesuffix("f"))
-            return value.replace(fold=1) if text.endswith("f") else value
-        if code == _DATE:
-            return datetime.date.fromisoformat(data.decode())
-        if code == _DECIMAL:
-            return decimal.Decimal(data.decode())
-        if code == _UUID:
-            return uuid.UUID(bytes=data)
-        if code in (_SET, _TUPLE, _FROZENSET):
-            items = self.decode(data)
-            return {_SET: set, _TUPLE: tuple, _FROZENSET: frozenset}[code](items)
-        raise SerializationError(f"unknown extension type {code}")
+def _pack_items(level: int, items: Any) -> bytes:
+    data: bytes = msgpack.packb(list(items), default=_PACK[level + 1], strict_types=True)
+    return data
+
+
+def _unpack_other(level: int, code: int, data: bytes) -> Any:
+    """Unpack an extension that is inside so many tuples and sets."""
+    if code == _DATETIME:
+        text = data.decode()
+        value = datetime.datetime.fromisoformat(text.removesuffix("f"))
+        return value.replace(fold=1) if text.endswith("f") else value
+    if code == _DATE:
+        return datetime.date.fromisoformat(data.decode())
+    if code == _DECIMAL:
+        return decimal.Decimal(data.decode())
+    if code == _UUID:
+        return uuid.UUID(bytes=data)
+    if code in _COLLECTIONS and level < MAX_EXTENSIONS:
+        items = msgpack.unpackb(data, ext_hook=_UNPACK[level + 1], strict_map_key=True)
+        return _COLLECTIONS[code](items)
+    raise SerializationError(f"unknown extension type {code}, or nested too deeply")
+
+
+_COLLECTIONS: dict[int, Any] = {_SET: set, _TUPLE: tuple, _FROZENSET: frozenset}
+
+_CONTAINERS = frozenset({list, dict, set, tuple, frozenset})
+
+# The hooks of each level, made once.
+_PACK = [partial(_pack_other, level) for level in range(MAX_EXTENSIONS + 1)]
+_UNPACK = [partial(_unpack_other, level) for level in range(MAX_EXTENSIONS + 1)]
+
+#: The bytes with which no array, map or extension begins (msgpack's format table).
+_NO_CONTAINER = bytes(
+    {*range(256)} - {*range(0x80, 0xA0), *range(0xC7, 0xCA), *range(0xD4, 0xD9), *range(0xDC, 0xE0)}
+)
+
+
+def _is_too_deep(value: Any) -> bool:
+    """Tell whether containers are nested in more than `MAX_DEPTH` levels.
+
+    Depth first, so that a container that contains itself has an end.
+    """
+    path = [iter((value,))]
+    while path:
+        for item in path[-1]:
+            kind = type(item)
+            if kind in _CONTAINERS:
+                if len(path) > MAX_DEPTH:
+                    return True
+                inner = item.values() if kind is dict else item
+                if not _CONTAINERS.isdisjoint(map(type, inner)):
+                    path.append(iter(inner))
+                    break
+        else:
+            path.pop()
+    return False
 
 
 def _is_scalar(first: int) -> bool:
@@ -176,7 +237,7 @@ def _key(value: Any) -> Any:
     """Return what tells hashable values apart: NaN is NaN, and 1.0 is not 1."""
     kind = type(value)
     if kind is set or kind is frozenset:
-        return kind.__name__, sorted(map(repr, map(_key, value)))
+        return kind, frozenset(Counter(map(_key, value)).items())
     if kind is tuple:
-        return [_key(item) for item in value]
+        return tuple(map(_key, value))
     return repr(value)

@@ -35,15 +35,17 @@ class StoredMapping(TrackedMapping):
     __slots__ = ("_id", "_loaded_at", "_lock", "_reason", "_record", "_state")
 
     def __init__(self, serializer: Serializer, record: Record | None, ended: str | None) -> None:
-        super().__init__(serializer)
-        self._id: str | None = None
-        self._record: Record | None = None
+        self._serializer = serializer
         self._reason = ended or ""
-        self._state = State.NEW if ended is None else State.ENDED
-        self._loaded_at = 0.0
         self._lock: asyncio.Lock | None = None
         if record is not None:
             self._adopt(record)
+            return
+        self._show({})
+        self._id: str | None = None
+        self._record: Record | None = None
+        self._state = State.NEW if ended is None else State.ENDED
+        self._loaded_at = 0.0
 
     def __repr__(self) -> str:
         state = self._reason if self._state is State.ENDED else self._state.value

@@ -105,6 +105,7 @@ class SessionMixin(SavedResponse):
     session_touch = True
 
     _session: Session | None = None
+    _session_manager: SessionManager | None = None
     _session_carrier: _Carrier | None = None  # set by prepare()
     _session_failure: StoreError | None = None
     _session_used = False  # the handler looked at it, so the response depends on it
@@ -133,12 +134,15 @@ class SessionMixin(SavedResponse):
         Raises:
             ConfigurationError: there is none.
         """
+        if self._session_manager is not None:
+            return self._session_manager
         manager = self.settings.get("session_manager")
         if not isinstance(manager, SessionManager):
             raise ConfigurationError(
                 "the Application has no session manager: pass it as"
                 " Application(..., session_manager=SessionManager(...))"
             )
+        self._session_manager = manager
         return manager
 
     @property

@@ -7,6 +7,9 @@ import decimal
 import enum
 import math
 import pickle
+import subprocess
+import sys
+import time
 import uuid
 from collections import OrderedDict
 from typing import Any
@@ -135,16 +138,79 @@ def test_a_value_that_contains_itself_is_refused() -> None:
         SERIALIZER.encode(value)
 
 
-@pytest.mark.parametrize("depth", [1, 100, 400, 511, 512, 1000, 1023, 1024, 1025])
-def test_what_is_nested_deeply_loads_or_is_refused(depth: int) -> None:
-    """msgpack packs and unpacks to different depths; neither is left to chance."""
-    for kind in (list, tuple):
-        try:
-            data = SERIALIZER.encode(nested(depth, kind))
-        except SerializationError:
-            assert depth > 100
-        else:
-            assert same(SERIALIZER.decode(data), nested(depth, kind))
+@pytest.mark.parametrize(
+    ("kind", "limit"), [(list, 100), (tuple, 32), (frozenset, 32), ("mixed", 100)]
+)
+def test_nesting_has_a_limit_within_which_everything_works(kind: Any, limit: int) -> None:
+    """What is accepted loads and compares; one level more is refused, both ways."""
+
+    def value(levels: int) -> Any:
+        if kind != "mixed":
+            return nested(levels - 1, kind)
+        mixed: Any = 1
+        for level in range(levels):
+            mixed = (mixed,) if level % 4 == 0 else {"a": mixed} if level % 2 else [mixed]
+        return mixed
+
+    data = SERIALIZER.encode(value(limit))
+    assert same(SERIALIZER.decode(data), value(limit))
+    assert SERIALIZER.decode(data) == value(limit)
+    for levels in (limit + 1, limit + 2, 130, 300, 511, 512, 1000, 1025):
+        with pytest.raises(SerializationError):
+            SERIALIZER.encode(value(levels))
+
+
+@pytest.mark.parametrize("levels", [101, 500, 1000])
+@pytest.mark.parametrize("head", [b"\x91", b"\xdc\x00\x01", b"\xdd\x00\x00\x00\x01", b"\x81\xa0"])
+def test_stored_bytes_nested_too_deeply_are_refused(head: bytes, levels: int) -> None:
+    """What could not be saved again, if it was changed, does not load."""
+    SERIALIZER.decode(head * 100 + b"\xc0")
+    with pytest.raises(SerializationError):
+        SERIALIZER.decode(head * levels + b"\xc0")
+
+
+def test_many_containers_side_by_side_are_not_nested() -> None:
+    """The limit is one of depth, not of size."""
+    value = [{"a": [i], "b": (i, {i})} for i in range(500)]
+    assert SERIALIZER.decode(SERIALIZER.encode(value)) == value
+
+
+HOSTILE = """
+import msgpack
+from tornado_shared_session import MsgpackSerializer, SerializationError
+
+def refused(function, value):
+    try:
+        function(value)
+    except SerializationError:
+        return True
+
+serializer = MsgpackSerializer()
+for code in (5, 6, 7):
+    data = b"\\x01"
+    for level in range(1, 1001):
+        data = msgpack.packb(msgpack.ExtType(code, b"\\x91" + data))
+        if level == 33 or level % 100 == 0:
+            assert refused(serializer.decode, data), (code, level)
+for levels in (33, 300, 1000, 20000):
+    for kind in (tuple, frozenset):
+        value = ()
+        for _ in range(levels):
+            value = kind([value])
+        assert refused(serializer.encode, value), (kind, levels)
+value = 1
+for _ in range(32):
+    for _ in range(400):
+        value = [value]
+    value = (value,)
+assert refused(serializer.encode, value)
+"""
+
+
+def test_deep_nesting_does_not_crash_the_process() -> None:
+    """In a process of its own: it is the C stack that would overflow."""
+    done = subprocess.run([sys.executable, "-c", HOSTILE], capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(
@@ -192,6 +258,7 @@ def test_bytes_like_values_come_back_as_bytes() -> None:
         ([decimal.Decimal("1.0")], [decimal.Decimal("1.00")]),
         ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
         ({(1,)}, {(True,)}),
+        ({frozenset({1})}, {frozenset({True})}),
         ([1], [1, 2]),
         ({"a": 1}, {"a": 1, "b": 1}),
     ],
@@ -206,3 +273,11 @@ def test_what_is_alike_is_found_alike() -> None:
     signalling = decimal.Decimal("sNaN")
     for value in (math.nan, [math.nan], [signalling], {"a": {1, 2, 3}}, uuid.UUID(int=1), (None,)):
         assert same(value, SERIALIZER.decode(SERIALIZER.encode(value)))
+
+
+def test_nested_sets_are_compared_in_a_moment() -> None:
+    """Not in a time that doubles with each level."""
+    one, other = nested(30, frozenset), nested(30, frozenset)
+    started = time.process_time()
+    assert same({one}, {other})
+    assert time.process_time() - started < 2  # it took minutes

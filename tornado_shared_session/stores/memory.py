@@ -39,7 +39,10 @@ class MemoryStore(Store):
         self._entries: dict[str, _Entry] = {}
         self._users: dict[str, dict[str, float]] = {}
         self._listeners: set[OnMessage] = set()
-        self._queue: list[tuple[float, str]] = []  # deadlines at creation, for the purge
+        # Deadlines as they first were, for the purge: of entries, of users' indexes.
+        self._queue: list[tuple[float, str]] = []
+        self._user_queue: list[tuple[float, str]] = []
+        self._queued: set[str] = set()  # the users in it, each once
 
     def __repr__(self) -> str:
         return f"<MemoryStore {len(self._entries)} records>"
@@ -48,17 +51,42 @@ class MemoryStore(Store):
         entry = self._entries.get(id)
         if entry is not None and entry.deadline <= self._clock():
             del self._entries[id]
+            self._unlist(entry.record.meta.user_id, id)
             return None
         return entry
 
+    def _unlist(self, user_id: str | None, id: str) -> None:
+        if user_id is None or user_id not in self._users:
+            return
+        index = self._users[user_id]
+        index.pop(id, None)
+        if not index:
+            del self._users[user_id]
+
     def _purge(self) -> None:
-        """Forget what has expired: an entry is looked at when it may have."""
+        """Forget what has expired: an entry or an index is looked at when it may have."""
         now = self._clock()
         while self._queue and self._queue[0][0] <= now:
             _, id = heapq.heappop(self._queue)
             entry = self._find(id)
             if entry is not None:
                 heapq.heappush(self._queue, (entry.deadline, id))
+        while self._user_queue and self._user_queue[0][0] <= now:
+            _, user_id = heapq.heappop(self._user_queue)
+            self._queued.discard(user_id)
+            self._prune(user_id, now)
+            self._enqueue(user_id)
+
+    def _prune(self, user_id: str, now: float) -> None:
+        index = self._users.get(user_id, {})
+        for old in [old for old, deadline in index.items() if deadline <= now]:
+            self._unlist(user_id, old)
+
+    def _enqueue(self, user_id: str) -> None:
+        index = self._users.get(user_id)
+        if index and user_id not in self._queued:
+            self._queued.add(user_id)
+            heapq.heappush(self._user_queue, (min(index.values()), user_id))
 
     async def load(self, id: str) -> Record | None:
         entry = self._find(id)
@@ -133,19 +161,17 @@ class MemoryStore(Store):
         ]
 
     async def index_add(self, user_id: str, id: str, lifetime: float) -> None:
+        self._purge()
         now = self._clock()
+        self._prune(user_id, now)
         index = self._users.setdefault(user_id, {})
-        for old in [old for old, deadline in index.items() if deadline <= now]:
-            del index[old]
         index.pop(id, None)
         index[id] = now + lifetime
+        self._enqueue(user_id)
 
     async def index_remove(self, user_id: str, ids: Sequence[str]) -> None:
-        index = self._users.get(user_id, {})
         for id in ids:
-            index.pop(id, None)
-        if not index:
-            self._users.pop(user_id, None)
+            self._unlist(user_id, id)
 
     async def index_list(self, user_id: str) -> list[str]:
         return list(self._users.get(user_id, ()))
