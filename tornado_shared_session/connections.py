@@ -37,6 +37,7 @@ class Connection(abc.ABC):
         generation: of the credential it came in with; 0 while loading.
         minimum: a generation that the store was seen to have, while loading.
         deadline: when the session ends as far as known (monotonic seconds).
+        digest: of the credential it came in with, or was given.
         phase: see `Phase`.
         provisional: whether the record was, when it was last looked at.
         reason: why it ended, else "".
@@ -45,6 +46,7 @@ class Connection(abc.ABC):
 
     __slots__ = (
         "deadline",
+        "digest",
         "generation",
         "id",
         "minimum",
@@ -59,6 +61,7 @@ class Connection(abc.ABC):
         self.generation = 0
         self.minimum = 0
         self.deadline = float("inf")
+        self.digest = b""
         self.phase = Phase.LOADING
         self.provisional = False
         self.reason = ""
@@ -75,6 +78,7 @@ class Connection(abc.ABC):
         if record.generation < self.minimum:
             raise SessionEnded("rotated")
         self.generation = record.generation
+        self.digest = record.meta.digest
         self.phase = Phase.OPEN
         self.verified(record.ttl, record.provisional)
 

@@ -18,6 +18,7 @@ from .connections import Phase
 from .errors import StoreError
 from .events import logger
 from .handshake import Handshaker, Refused
+from .record import Credential
 from .session import Session
 from .transport import Host, SocketConnection
 
@@ -86,6 +87,8 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
                 raise Refused(400, "unknown sid")
             presented = server.handshaker.manager.credentials.read(self.request)
             shown = connection.may_present(presented)
+            if shown and connection.shows_another_secret(presented):
+                shown = await self._is_newer(connection, presented)
             if connection.phase is Phase.ENDED and not upgrade:
                 if not shown:  # after a logout there is no cookie left to show
                     connection.keep_farewell()
@@ -94,6 +97,20 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
                 raise Refused(400, "this connection belongs to another session")
             if upgrade:
                 await self._check_upgrade(connection)
+
+        async def _is_newer(
+            self, connection: SocketConnection, presented: list[Credential]
+        ) -> bool:
+            """After a login the browser's polls show what the connection never saw."""
+            manager = server.handshaker.manager
+            try:
+                record = await manager.fetch(connection.id)
+            except StoreError as error:
+                raise Refused(503, "the session store cannot be asked") from error
+            if record is None or record.meta.digest not in [one.digest for one in presented]:
+                return False
+            manager.connections.end_one(connection, "rotated")
+            return True
 
         async def _check_upgrade(self, connection: SocketConnection) -> None:
             """An upgrade is rare, so it asks the store."""
@@ -166,6 +183,18 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
         def max_message_size(self) -> int:
             return int(server.eio.max_http_buffer_size)
 
+    async def disconnect(sid: str | None = None) -> None:
+        """Close the transport of one client, or of all.
+
+        Engine.IO's own waits until the client has fetched everything, and
+        it calls that where it rejects a POST.
+        """
+        for one in list(server.eio.sockets) if sid is None else [sid]:
+            connection = server.connection_of(one)
+            if connection is not None:
+                server.handshaker.manager.connections.end_one(connection, "broken")
+
+    server.eio.disconnect = disconnect
     return SessionSocketHandler
 
 

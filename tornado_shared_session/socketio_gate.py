@@ -64,7 +64,10 @@ class Gate(Admission):
             connection.phase, connection.reason = Phase.ENDED, "gone"
         self.sessions.connections.discard(connection)
         self._by_eio.pop(connection.eio_sid, None)
-        release(self.eio, connection.eio_sid)
+        if connection.eio_sid:
+            # Later, for a request of it may be under way: Engine.IO cannot
+            # answer one whose socket goes in the middle.
+            asyncio.get_running_loop().call_soon(release, self.eio, connection.eio_sid)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a task that the manager owns."""

@@ -89,6 +89,11 @@ class SocketConnection(Connection):
         self.timer: asyncio.TimerHandle | None = None
         self._left: asyncio.Event | None = None
 
+    def shows_another_secret(self, credentials: list[Credential]) -> bool:
+        """Whether of its session there is only an older, or a newer, credential."""
+        own = [credential.digest for credential in credentials if credential.id == self.id]
+        return bool(own) and self.digest not in own
+
     def may_present(self, credentials: list[Credential]) -> bool:
         """Whether a later request carries what the handshake carried, or
         what the handshake's response set."""

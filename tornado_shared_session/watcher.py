@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 import random
 import secrets
 import time
@@ -65,7 +66,7 @@ class Watcher:
         self._wake = asyncio.Event()
         self._due: dict[str, str] = {}  # session id -> reason if it turns out to be gone
         self._heap: list[tuple[float, str]] = []
-        self._in_heap: set[str] = set()
+        self._expected: dict[str, float] = {}  # what of the heap counts: one time per session
         self._timer: asyncio.TimerHandle | None = None
         self._nonce = secrets.token_hex(8)
         self._heard = 0.0  # when our own heartbeat last came back
@@ -148,10 +149,11 @@ class Watcher:
 
     def expect(self, id: str, deadline: float) -> None:
         """Look at a session when it is due to expire (monotonic seconds)."""
-        if not self._deadlines or id in self._in_heap:
+        when = deadline + _MARGIN
+        if not self._deadlines or when >= self._expected.get(id, math.inf):
             return
-        self._in_heap.add(id)
-        heapq.heappush(self._heap, (deadline + _MARGIN, id))
+        self._expected[id] = when
+        heapq.heappush(self._heap, (when, id))
         if self._heap[0][1] == id:
             self._set_timer()
 
@@ -167,15 +169,16 @@ class Watcher:
         self._timer = None
         now = time.monotonic()
         while self._heap and self._heap[0][0] <= now:
-            _, id = heapq.heappop(self._heap)
-            self._in_heap.discard(id)
-            connections = self._manager.connections.of(id)
-            if connections:
-                known = max(connection.deadline for connection in connections)
-                if known > now:  # activity moved it on meanwhile
-                    self.expect(id, known)
-                else:
-                    self._ask(id, "expired")
+            when, id = heapq.heappop(self._heap)
+            if self._expected.get(id) != when:
+                continue  # an earlier time has taken its place
+            del self._expected[id]
+            some = self._manager.connections.of(id)
+            known = [one.deadline for one in some if one.phase is Phase.OPEN]
+            if known and max(known) > now:  # activity moved it on meanwhile
+                self.expect(id, max(known))
+            elif known:
+                self._ask(id, "expired")
         self._set_timer()
 
     async def _reload(self) -> None:

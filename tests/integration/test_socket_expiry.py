@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.proxy import FaultProxy
-from tests.support.sites import Site, raw_redis, session_id, site, until
+from tests.support.sites import Site, raw_redis, session_id, site, status_of, until
 from tornado_shared_session.events import Reporter
 from tornado_shared_session.notices import Notice
 from tornado_shared_session.testing import CookieJar, RedisServer, SocketIOTestClient
@@ -50,6 +50,62 @@ async def test_a_silent_socket_is_closed_at_its_expiry(
             await client.connect()
             assert await closed_after(a, client, redis_url, prefix, 4) < 1
         await a.empty()
+
+
+async def test_a_handshake_that_loads_when_the_deadline_comes_hides_no_expiry(
+    redis_url: str, prefix: str, transport: str
+) -> None:
+    """What a loading connection does not know yet is no reason not to look at the open one."""
+    settings: dict[str, Any] = {"reload_interval": 60, "idle": 1}
+    async with site(redis=redis_url, prefix=prefix, **settings) as a:
+        jar = await a.visitor()
+        loading, go = asyncio.Event(), asyncio.Event()
+        load = a.manager.store.load
+
+        async def slow_load(id: str) -> object:
+            loading.set()
+            await go.wait()
+            return await load(id)
+
+        async with a.client(transport, dict(jar)) as client:
+            await client.connect()
+            expiry = time.monotonic() + await ttl(redis_url, prefix, session_id(jar))
+            a.manager.store.load = slow_load  # type: ignore[assignment, method-assign]
+            kind = "polling" if transport == "upgrade" else transport
+            opening = asyncio.ensure_future(status_of(a.client(kind, dict(jar))))
+            await asyncio.wait_for(loading.wait(), 3)
+            try:
+                await client.wait_transport_closed(4)
+                assert time.monotonic() - expiry < 1
+            finally:
+                go.set()
+                await opening
+        await a.empty()
+
+
+@pytest.mark.parametrize("first", [float("inf"), 3600.0])
+async def test_an_earlier_deadline_takes_the_place_of_a_later_one(
+    redis_url: str, prefix: str, first: float
+) -> None:
+    """What was expected first does not decide when the watcher looks."""
+    async with site(redis=redis_url, prefix=prefix, reload_interval=60) as a:
+        looked = asyncio.Event()
+        async with a.client("websocket", await a.visitor()) as client:
+            await client.connect()
+            connection = a.connection
+            a.watcher._heap.clear()
+            a.watcher._expected.clear()
+            a.watcher.expect(connection.id, time.monotonic() + first)
+            peek = a.manager.store.peek
+
+            async def counted(ids: list[str]) -> object:
+                looked.set()
+                return await peek(ids)
+
+            a.manager.store.peek = counted  # type: ignore[assignment, method-assign]
+            connection.deadline = time.monotonic() + 0.1
+            a.watcher.expect(connection.id, connection.deadline)
+            await asyncio.wait_for(looked.wait(), 2)
 
 
 async def test_the_reload_alone_closes_it(redis_url: str, prefix: str, transport: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 import pytest
@@ -171,6 +172,42 @@ async def test_a_connection_answers_only_its_own_session(a: Site, kind: str) -> 
         for wrong in (thief, None):
             assert await request(client, wrong, kind) == 400
         assert await client.emit("get") == "mine"
+
+
+@pytest.mark.parametrize("kind", ["get", "post", "upgrade"])
+async def test_a_superseded_credential_cannot_use_a_newer_connection(a: Site, kind: str) -> None:
+    """The same id with the secret from before the login is as good as another session's."""
+    jar = await a.visitor(note="mine")
+    old = CookieJar(jar)
+    await a.http(jar).post("/login", {"user": "ann"})
+    async with a.client("polling", jar) as client:
+        await client.connect()
+        assert await request(client, old, kind) == 400
+        assert await client.emit("get") == "mine"
+
+
+@pytest.mark.parametrize("kind", ["get", "post", "upgrade"])
+async def test_a_newer_credential_ends_the_connection_of_the_older_one(
+    redis_url: str, prefix: str, kind: str
+) -> None:
+    """The browser after its login, before any notice: it hears why, and nothing is handled."""
+    settings: dict[str, Any] = {"no_notices": True, "no_deadlines": True, "reload": "interval"}
+    async with site(redis=redis_url, prefix=prefix, **settings) as a:
+        async with site(redis=redis_url, prefix=prefix) as b:
+            jar = await a.visitor()
+            async with a.client("polling", CookieJar(jar)) as client:
+                await client.connect()
+                await b.http(jar).post("/login", {"user": "ann"})
+                client.engine.cookies = jar
+                await a.sio.emit("queued")
+                if kind != "get":  # its own next poll is the get
+                    wanted = 401 if kind == "upgrade" else 200
+                    assert await request(client, jar, kind) == wanted
+                assert await client.wait_for("queued") is None
+                assert await client.wait_for("session_ended") == {"reason": "rotated"}
+                await client.wait_transport_closed()
+            await a.empty()
+            assert json.loads((await b.http(jar).get("/whoami")).body)["data"] == {"note": ""}
 
 
 @pytest.mark.parametrize("kind", ["get", "post", "upgrade"])

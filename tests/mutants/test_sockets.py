@@ -234,8 +234,8 @@ TABLE = {
     ),
     "a deadline is not looked at": (
         "watcher.py",
-        '                    self._ask(id, "expired")\n',
-        "                    pass\n",
+        '                self._ask(id, "expired")\n',
+        "                pass\n",
         EXPIRY + "test_a_silent_socket_is_closed_at_its_expiry" + WS,
     ),
     "a gap is not made up for": (
