@@ -23,13 +23,17 @@ help:
 
 setup: $(READY)
 
+# A Python without ensurepip (Debian's, without python3-venv) may still
+# have a pip of its own, which serves.
 $(READY): setup.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python 3.11 or newer is needed. Name one with: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 	  echo "Making the virtual environment $(VENV) ..."; \
 	  rm -rf $(VENV); \
-	  $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  $(PYTHON) -m venv $(VENV) 2>/dev/null || { rm -rf $(VENV); \
+	    $(PYTHON) -m venv --without-pip $(VENV) && \
+	    $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; } || { rm -rf $(VENV); \
 	    echo "'$(PYTHON) -m venv' failed. On Debian and Ubuntu it needs: apt install python3-venv" >&2; \
 	    exit 1; }; \
 	fi
