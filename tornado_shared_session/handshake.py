@@ -15,7 +15,8 @@ from .errors import ConfigurationError, SessionEnded, StoreError
 from .manager import SessionManager
 from .origins import Origins
 from .record import Credential
-from .session import Session, State
+from .session import Session
+from .stored import State
 from .transport import Host, SocketConnection
 from .watcher import watch
 

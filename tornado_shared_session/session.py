@@ -15,8 +15,7 @@ from .errors import SessionError
 from .record import Credential, Record
 from .rooms import session_room, user_room
 from .serializers import Serializer
-from .stored import State as State
-from .stored import StoredMapping
+from .stored import State, StoredMapping
 
 T = TypeVar("T")
 
