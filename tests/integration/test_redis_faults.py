@@ -176,7 +176,7 @@ async def test_thousands_of_loads_need_one_or_two_connections(
 async def test_a_connection_that_was_reset_while_idle_fails_nobody(
     redis_server: RedisServer, prefix: str
 ) -> None:
-    """As a load balancer does; from Python 3.12 on asyncio notices it in another way."""
+    """As a load balancer does; nor does the next socket pay for it (gh-136234)."""
     async with FaultProxy(redis_server.port) as proxy:
         store = RedisStore(proxy.url, prefix=prefix)
         id = await stored(store)

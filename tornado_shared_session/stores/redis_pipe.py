@@ -180,12 +180,14 @@ class Pipe:
     async def _round_trip(
         self, connection: AbstractConnection, data: bytes, count: int
     ) -> list[Any]:
-        try:
-            await connection.send_packed_command(data)
-        except (AttributeError, RuntimeError) as error:
-            # From Python 3.12 on a transport that was reset fails so.
+        writer = connection._writer
+        if writer is not None and writer.is_closing():
+            # It was reset a moment ago. In Python 3.12 and its next releases
+            # a write would now leave the file's number registered with the
+            # event loop, and the next socket that gets it hangs (gh-136234).
             await connection.disconnect()
-            raise ConnectionError("the connection was reset") from error
+            raise ConnectionError("the connection was reset")
+        await connection.send_packed_command(data)
         replies: list[Any] = []
         for _ in range(count):
             try:
