@@ -68,6 +68,7 @@ $(OLDEST)/.ready: setup.py tests/oldest.txt
 
 lint: $(READY)
 	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy --strict
 
 bench: $(READY)
