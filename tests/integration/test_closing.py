@@ -4,29 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.apps.shared_events import Shared
-from tests.support.sites import Site, session_id, site, until
+from tests.support.sites import Site, not_polling, session_id, site, until
 from tornado_shared_session.connections import Connection
 from tornado_shared_session.testing import ConnectionLost, CookieJar, SocketIOTestClient
 from tornado_shared_session.testing.wire import Wire
-
-
-@pytest.fixture
-async def a(redis_url: str, prefix: str) -> AsyncIterator[Site]:
-    """The application on real Redis."""
-    async with site(redis=redis_url, prefix=prefix) as running:
-        yield running
-
-
-async def not_polling(a: Site, client: SocketIOTestClient) -> None:
-    """Bring a polling client to where it has no poll pending."""
-    client.pause_reading()
-    await a.sio.emit("pause")
-    await client.wait_for("pause")
 
 
 async def poll(client: SocketIOTestClient, cookies: CookieJar | None) -> tuple[int, str]:

@@ -24,13 +24,6 @@ LOAD = b"HGETALL"
 
 
 @pytest.fixture
-async def a(redis_url: str, prefix: str) -> AsyncIterator[Site]:
-    """The application on real Redis."""
-    async with site(redis=redis_url, prefix=prefix) as running:
-        yield running
-
-
-@pytest.fixture
 async def proxy(redis_server: RedisServer) -> AsyncIterator[FaultProxy]:
     """A proxy in front of Redis, as a barrier at the load."""
     async with FaultProxy(redis_server.port) as running:

@@ -125,7 +125,7 @@ async def test_emits_across_servers(redis_url: str, prefix: str, transport: str)
                     async with raw_redis(redis_url) as redis:
                         async with asyncio.timeout(3):
                             while dict(await redis.pubsub_numsub("socketio"))[b"socketio"] < 2:
-                                await asyncio.sleep(0.01)
+                                await asyncio.sleep(0.01)  # Redis announces no subscriber
                     for to in ("session", "user", "all"):
                         await a.http(jar).post("/emit", {"event": to, "to": to, "value": "v"})
                         assert await one.wait_for(to) == await two.wait_for(to) == "v"

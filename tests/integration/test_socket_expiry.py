@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.proxy import FaultProxy
-from tests.support.sites import Site, raw_redis, session_id, site, status_of, until
+from tests.support.sites import HeldLoad, Site, raw_redis, session_id, site, status_of, until
 from tornado_shared_session.events import Reporter
 from tornado_shared_session.notices import Notice
 from tornado_shared_session.testing import CookieJar, RedisServer, SocketIOTestClient
@@ -59,26 +59,18 @@ async def test_a_handshake_that_loads_when_the_deadline_comes_hides_no_expiry(
     settings: dict[str, Any] = {"reload_interval": 60, "idle": 1}
     async with site(redis=redis_url, prefix=prefix, **settings) as a:
         jar = await a.visitor()
-        loading, go = asyncio.Event(), asyncio.Event()
-        load = a.manager.store.load
-
-        async def slow_load(id: str) -> object:
-            loading.set()
-            await go.wait()
-            return await load(id)
-
         async with a.client(transport, dict(jar)) as client:
             await client.connect()
             expiry = time.monotonic() + await ttl(redis_url, prefix, session_id(jar))
-            a.manager.store.load = slow_load  # type: ignore[assignment, method-assign]
+            load = HeldLoad(a.manager, before=True)
             kind = "polling" if transport == "upgrade" else transport
             opening = asyncio.ensure_future(status_of(a.client(kind, dict(jar))))
-            await asyncio.wait_for(loading.wait(), 3)
+            await load.reached()
             try:
                 await client.wait_transport_closed(4)
                 assert time.monotonic() - expiry < 1
             finally:
-                go.set()
+                load.go.set()
                 await opening
         await a.empty()
 
@@ -120,6 +112,24 @@ async def test_the_reload_alone_closes_it(redis_url: str, prefix: str, transport
         async with a.client(transport, await a.visitor()) as client:
             await client.connect()
             assert await closed_after(a, client, redis_url, prefix, 6) < 2
+        await a.empty()
+
+
+async def test_the_reload_alone_closes_it_while_pub_sub_is_cut(
+    redis_server: RedisServer, prefix: str, transport: str
+) -> None:
+    """The subscription is reset, and so is each attempt at another one."""
+    settings: dict[str, Any] = {"no_deadlines": True, "reload_interval": 1, "idle": 2}
+    proxy = FaultProxy(redis_server.port)
+    async with proxy, site(redis=proxy.url, prefix=prefix, **settings) as a:
+        async with a.client(transport, await a.visitor()) as client:
+            await client.connect()
+            await until(lambda: a.watcher.health()["notices"])
+            cut = proxy.lose_replies(b"SUBSCRIBE")
+            proxy.reset()
+            assert await closed_after(a, client, redis_server.url, prefix, 6) < 2
+            assert cut.reached.is_set()
+            assert not a.watcher.health()["notices"]
         await a.empty()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
@@ -16,13 +15,6 @@ from tornado_shared_session.testing import (
     SocketIOTestClient,
 )
 from tornado_shared_session.testing.wire import Wire
-
-
-@pytest.fixture
-async def a(redis_url: str, prefix: str) -> AsyncIterator[Site]:
-    """The application on real Redis."""
-    async with site(redis=redis_url, prefix=prefix) as running:
-        yield running
 
 
 async def request(
@@ -117,7 +109,7 @@ async def test_the_reload_renews_a_provisional_record_while_connected(
             a.watcher._ask_all(renew=True)
             async with asyncio.timeout(3):
                 while await redis.pttl(key) <= 5_000:
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.01)  # Redis announces no new expiry
             assert await redis.hexists(key, b"\xffp")
 
 

@@ -50,7 +50,7 @@ async def test_handshakes_are_refused_and_open_sockets_stay(
             back = time.monotonic()
             async with asyncio.timeout(5):
                 while await status_of(a.client(transport, jar)) == 503:
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.05)  # between a client's tries
                 assert await client.emit("set", "note", "back") == "saved"
             await until(lambda: a.watcher.health()["notices"], 5)
             assert time.monotonic() - back < 5

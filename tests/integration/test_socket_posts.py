@@ -3,26 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.sites import Site, site, until
-from tornado_shared_session.testing import SocketIOTestClient
-
-
-@pytest.fixture
-async def a(redis_url: str, prefix: str) -> AsyncIterator[Site]:
-    """The application on real Redis."""
-    async with site(redis=redis_url, prefix=prefix) as running:
-        yield running
-
-
-async def stop_polling(a: Site, client: SocketIOTestClient) -> None:
-    """Bring a polling client to where it has no poll pending."""
-    client.pause_reading()
-    await a.sio.emit("pause")
-    await client.wait_for("pause")
+from tests.support.sites import Site, not_polling, until
 
 
 def requests() -> list[asyncio.Task[object]]:
@@ -49,7 +33,7 @@ async def test_a_post_that_engine_io_rejects_is_answered_and_closes(
     async with a.client("polling", await a.visitor()) as client:
         await client.connect()
         if not poll_pending:
-            await stop_polling(a, client)
+            await not_polling(a, client)
         async with asyncio.timeout(1):
             assert (await client.engine._http("POST", body)).status == 400
         await a.empty()
@@ -62,7 +46,7 @@ async def test_engine_ios_own_disconnect_returns(a: Site, transport: str) -> Non
         async with a.client(transport, await a.visitor()) as another:
             await asyncio.gather(one.connect(), another.connect())
             if transport == "polling":
-                await stop_polling(a, one)
+                await not_polling(a, one)
             async with asyncio.timeout(1):
                 await a.sio.eio.disconnect(one.eio_sid)
                 assert await another.emit("get") == ""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sites import session_id, site, status_of, until
+from tests.support.sites import HeldLoad, session_id, site, status_of, until
 from tornado_shared_session.testing import ConnectionLost, CookieJar, HandshakeRefused
 
 
@@ -23,23 +23,13 @@ async def test_a_rotation_notice_leaves_a_minimum(
     """The watcher does not close a connection that loads, which may be the new one: it marks it."""
     async with site(redis=redis_url, prefix=prefix) as a:
         jar = await a.visitor()
-        loaded, go = asyncio.Event(), asyncio.Event()
-        load = a.manager.store.load
-
-        async def slow_load(id: str) -> object:
-            record = await load(id)
-            loaded.set()
-            await go.wait()
-            return record
-
         old = CookieJar(jar)
-        a.manager.store.load = slow_load  # type: ignore[assignment, method-assign]
+        load = HeldLoad(a.manager)
         opening = asyncio.ensure_future(status_of(a.client(kind_of(transport), old)))
-        await asyncio.wait_for(loaded.wait(), 3)
-        a.manager.store.load = load  # type: ignore[method-assign]
+        await load.reached()
         await a.http(jar).post("/login", {"user": "ann"})
         await until(lambda: a.connection.minimum == 2)
-        go.set()
+        load.go.set()
         assert await opening == 401
         await a.empty()
 
@@ -50,23 +40,13 @@ async def test_a_logout_meets_a_connection_that_is_loading(
     """Registered before the load: the load's old answer admits nobody."""
     async with site(redis=redis_url, prefix=prefix) as a:
         jar = await a.visitor()
-        loaded, go = asyncio.Event(), asyncio.Event()
-        load = a.manager.store.load
-
-        async def slow_load(id: str) -> object:
-            record = await load(id)
-            loaded.set()
-            await go.wait()
-            return record
-
-        a.manager.store.load = slow_load  # type: ignore[assignment, method-assign]
+        load = HeldLoad(a.manager)
         opening = asyncio.ensure_future(status_of(a.client(kind_of(transport), jar)))
-        await asyncio.wait_for(loaded.wait(), 3)
-        a.manager.store.load = load  # type: ignore[method-assign]
+        await load.reached()
         await a.manager.destroy(session_id(jar))
         # The notice is acted on by the watcher, before the load returns.
         await until(lambda: not a.manager.connections)
-        go.set()
+        load.go.set()
         assert await opening == 401
         await a.empty()
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -18,13 +17,6 @@ from tornado_shared_session import SessionEnded, SessionError
 from tornado_shared_session.testing import RedisServer
 
 LOAD = b"HGETALL"
-
-
-@pytest.fixture
-async def a(redis_url: str, prefix: str) -> AsyncIterator[Site]:
-    """The application on real Redis."""
-    async with site(redis=redis_url, prefix=prefix) as running:
-        yield running
 
 
 async def test_a_nested_change_is_saved(a: Site, transport: str) -> None:

@@ -238,6 +238,12 @@ TABLE = {
         "                pass\n",
         EXPIRY + "test_a_silent_socket_is_closed_at_its_expiry" + WS,
     ),
+    "the reload asks about nothing": (
+        "watcher.py",
+        "            self._ask_all(renew=True)\n",
+        "",
+        EXPIRY + "test_the_reload_alone_closes_it_while_pub_sub_is_cut" + WS,
+    ),
     "a gap is not made up for": (
         "watcher.py",
         "        self._heard = time.monotonic()\n        self._ask_all()\n",

@@ -77,7 +77,7 @@ class Chromium:
             with suppress(OSError, ValueError):
                 port, path = (folder / "DevToolsActivePort").read_text().split()
                 return f"ws://127.0.0.1:{port}{path}"
-            time.sleep(0.01)
+            time.sleep(0.01)  # the file announces itself nowhere
         log = (folder / "stderr").read_text(errors="replace")[-4000:]
         self.stop()
         raise RuntimeError(f"Chromium did not start:\n{log}")

@@ -18,7 +18,9 @@ import redis.asyncio
 
 from tests.apps.shared import build, options
 from tests.apps.shared_events import Shared
+from tornado_shared_session import SessionManager
 from tornado_shared_session.connections import Connection
+from tornado_shared_session.record import Record
 from tornado_shared_session.testing import (
     CookieJar,
     HandshakeRefused,
@@ -64,6 +66,38 @@ async def status_of(client: SocketIOTestClient) -> int:
     finally:
         await client.abort()
     return client.handshake_status or 0
+
+
+async def not_polling(a: Site, client: SocketIOTestClient) -> None:
+    """Bring a polling client to where it has no poll pending."""
+    client.pause_reading()
+    await a.sio.emit("pause")
+    await client.wait_for("pause")
+
+
+class HeldLoad:
+    """The store's next load, which waits until `go` is set, and the time when it does.
+
+    Args:
+        before: wait before Redis is asked, rather than with its answer.
+    """
+
+    def __init__(self, manager: SessionManager, *, before: bool = False) -> None:
+        self.go = asyncio.Event()
+        self._begun = asyncio.Event()
+        self._store, self._load, self._before = manager.store, manager.store.load, before
+        self._store.load = self._held  # type: ignore[method-assign]  # this is the barrier
+
+    async def reached(self) -> None:
+        """Wait until the load waits; those that follow are not held."""
+        await asyncio.wait_for(self._begun.wait(), 3)
+
+    async def _held(self, id: str) -> Record | None:
+        self._store.load = self._load  # type: ignore[method-assign]  # as it was
+        record = None if self._before else await self._load(id)
+        self._begun.set()
+        await self.go.wait()
+        return await self._load(id) if self._before else record
 
 
 class Site:

@@ -104,7 +104,7 @@ def test_a_server_dies_with_the_process_that_started_it(
         parent.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 5
     while _is_alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.01)
+        time.sleep(0.01)  # the kernel announces no stranger's end
     assert not _is_alive(pid)
 
 
