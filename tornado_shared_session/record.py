@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-import msgpack  # type: ignore[import-untyped]  # it ships no types
+import msgpack
 
 #: The number of the stored format. A record with a higher one was
 #: written by a newer release of this library.

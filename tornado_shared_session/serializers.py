@@ -15,7 +15,7 @@ from collections import Counter
 from functools import partial
 from typing import Any, Protocol
 
-import msgpack  # type: ignore[import-untyped]  # it ships no types
+import msgpack
 
 from .errors import SerializationError
 

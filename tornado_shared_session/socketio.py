@@ -193,7 +193,7 @@ class SessionServerMixin(Gate):
         return connection
 
 
-class SessionServer(SessionServerMixin, socketio.AsyncServer):  # type: ignore[misc]
+class SessionServer(SessionServerMixin, socketio.AsyncServer):  # type: ignore[misc]  # untyped
     """A Socket.IO server whose clients have the application's session.
 
     See `SessionServerMixin` for the arguments. Put

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 import redis.asyncio
 import tornado.web
 from tornado.httputil import parse_cookie

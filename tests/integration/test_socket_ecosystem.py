@@ -205,7 +205,7 @@ async def test_two_managers_in_one_process(redis_url: str, prefix: str, transpor
 
 async def test_the_msgpack_protocol(redis_url: str, prefix: str, transport: str) -> None:
     """serializer="msgpack": admitted, gated and closed like the default protocol."""
-    import msgpack  # type: ignore[import-untyped]
+    import msgpack
 
     def packed(**fields: Any) -> bytes:
         data: bytes = msgpack.packb({"nsp": "/", **fields})

@@ -6,7 +6,7 @@ import asyncio
 import json
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 import pytest
 
 from tests.support.sites import Site, raw_redis, session_id, site, status_of

@@ -14,7 +14,7 @@ import uuid
 from collections import OrderedDict
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -145,5 +145,5 @@ class Store(abc.ABC):
     async def open(self) -> None:  # noqa: B027  # most stores need nothing
         """Prepare; called once in the running event loop. Must not need the server."""
 
-    async def close(self) -> None:  # noqa: B027
+    async def close(self) -> None:  # noqa: B027  # nor have they anything to close
         """Let go of connections and tasks; twice is harmless."""

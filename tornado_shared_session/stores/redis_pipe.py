@@ -136,6 +136,7 @@ class Pipe:
     ) -> AbstractConnection:
         """Serve a batch and return the connection that did; one that fails is let go."""
         if connection is None:
+            # redis-py's decorator hides its types; so does that of aclose().
             connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
         try:
             await self._try(connection, batch)
@@ -210,6 +211,7 @@ class Pipe:
 
 
 def _pack(commands: Iterable[Command]) -> bytes:
+    # hiredis takes bytes too, but its stub does not say so.
     return b"".join([pack_command(command) for command in commands])  # type: ignore[arg-type]
 
 
