@@ -6,25 +6,12 @@ import pytest
 
 from tests.support.mutants import Mutant
 
-EXPIRY = "tests/integration/test_socket_expiry.py::"
 HANDSHAKE = "tests/integration/test_socket_handshake.py::"
 POSTS = "tests/integration/test_socket_posts.py::"
 WS = "[websocket]"
 
 #: What is taken out: (file, snippet, what it becomes, the test that fails).
 TABLE = {
-    "a loading connection's deadline counts": (
-        "watcher.py",
-        " if one.phase is Phase.OPEN]",
-        "]",
-        EXPIRY + "test_a_handshake_that_loads_when_the_deadline_comes_hides_no_expiry" + WS,
-    ),
-    "what was expected first stays": (
-        "watcher.py",
-        "when >= self._expected.get(id, math.inf):",
-        "id in self._expected:",
-        EXPIRY + "test_an_earlier_deadline_takes_the_place_of_a_later_one[3600.0]",
-    ),
     "Engine.IO's own disconnect": (
         "endpoint.py",
         "    server.eio.disconnect = disconnect\n",

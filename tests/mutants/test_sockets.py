@@ -9,7 +9,6 @@ from tests.support.mutants import Mutant
 CLOSING = "tests/integration/test_closing.py::"
 CONNECT = "tests/integration/test_socket_connect.py::"
 EVENTS = "tests/integration/test_socket_events.py::"
-EXPIRY = "tests/integration/test_socket_expiry.py::"
 HANDSHAKE = "tests/integration/test_socket_handshake.py::"
 LEAKS = "tests/integration/test_socket_leaks.py::"
 ORIGINS = "tests/integration/test_socket_origins.py::"
@@ -232,47 +231,11 @@ TABLE = {
         "pass",
         ORIGINS + "test_handlers_see_the_real_address_and_no_cookie" + WS,
     ),
-    "a deadline is not looked at": (
-        "watcher.py",
-        '                self._ask(id, "expired")\n',
-        "                pass\n",
-        EXPIRY + "test_a_silent_socket_is_closed_at_its_expiry" + WS,
-    ),
-    "the reload asks about nothing": (
-        "watcher.py",
-        "            self._ask_all(renew=True)\n",
-        "",
-        EXPIRY + "test_the_reload_alone_closes_it_while_pub_sub_is_cut" + WS,
-    ),
-    "a gap is not made up for": (
-        "watcher.py",
-        "        self._heard = time.monotonic()\n        self._ask_all()\n",
-        "        self._heard = time.monotonic()\n",
-        EXPIRY + "test_a_killed_subscription_comes_back_and_checks_everything" + WS,
-    ),
-    "a notice is believed": (
-        "watcher.py",
-        "        if peek is None:\n            gone",
-        "        if True:\n            gone",
-        EXPIRY + "test_forged_notices_close_nothing" + WS,
-    ),
-    "nobody listens for the heartbeat": (
-        "watcher.py",
-        "if time.monotonic() - self._heard > 2 * interval:",
-        "if False:",
-        EXPIRY + "test_a_deaf_process_subscribes_anew",
-    ),
     "refused CONNECTs push the deadline on": (
         "transport.py",
         "if self.timer.when() <= loop.time() + seconds:",
         "if False:",
         LEAKS + "test_refused_connects_do_not_push_the_deadline_on",
-    ),
-    "a provisional record is taken for one for good": (
-        "socketio_gate.py",
-        "            connection.verified(peek.ttl, peek.provisional)\n",
-        "",
-        EXPIRY + "test_events_are_activity_with_interval_too",
     ),
     "a failed handshake keeps its connection": (
         "handshake.py",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -171,3 +172,25 @@ async def raw_redis(url: str) -> AsyncIterator[redis.asyncio.Redis]:
         yield client
     finally:
         await client.aclose()
+
+
+async def ttl(redis_url: str, prefix: str, id: str) -> float:
+    """Return what the store says is left of a session, in seconds."""
+    async with raw_redis(redis_url) as redis:
+        return float(await redis.pttl(f"{prefix}s:{id}")) / 1000
+
+
+async def closed_after(
+    a: Site, client: SocketIOTestClient, redis_url: str, prefix: str, timeout: float
+) -> float:
+    """Return how long after its expiry the client's transport was closed."""
+    expiry = time.monotonic() + await ttl(redis_url, prefix, a.connection.id)
+    await client.wait_transport_closed(timeout)
+    client_side = time.monotonic() - expiry
+    assert await client.wait_for("session_ended") == {"reason": "expired"}
+    assert "server disconnect packet" not in client.closings  # so that it comes back
+    server_side: float = a.shared.heard("at")[-1] - expiry
+    if a.shared.heard("transport_closed"):
+        server_side = max(server_side, a.shared.heard("transport_closed")[-1] - expiry)
+    assert server_side > -0.02
+    return max(client_side, server_side)

@@ -1,0 +1,71 @@
+"""For each hint and each question of the watcher: take it out, and a test fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.mutants import Mutant
+
+EXPIRY = "tests/integration/test_socket_expiry.py::"
+WATCHER = "tests/integration/test_watcher.py::"
+WS = "[websocket]"
+
+#: What is taken out: (file, snippet, what it becomes, the test that fails).
+TABLE = {
+    "a deadline is not looked at": (
+        "watcher.py",
+        '                self._ask(id, "expired")\n',
+        "                pass\n",
+        EXPIRY + "test_a_silent_socket_is_closed_at_its_expiry" + WS,
+    ),
+    "the reload asks about nothing": (
+        "watcher.py",
+        "            self._ask_all(renew=True)\n",
+        "",
+        EXPIRY + "test_the_reload_alone_closes_it_while_pub_sub_is_cut" + WS,
+    ),
+    "a gap is not made up for": (
+        "watcher.py",
+        "        self._heard = time.monotonic()\n        self._ask_all()\n",
+        "        self._heard = time.monotonic()\n",
+        WATCHER + "test_a_killed_subscription_comes_back_and_checks_everything" + WS,
+    ),
+    "a notice is believed": (
+        "watcher.py",
+        "        if peek is None:\n            gone",
+        "        if True:\n            gone",
+        WATCHER + "test_forged_notices_close_nothing" + WS,
+    ),
+    "nobody listens for the heartbeat": (
+        "watcher.py",
+        "if time.monotonic() - self._heard > 2 * interval:",
+        "if False:",
+        WATCHER + "test_a_deaf_process_subscribes_anew",
+    ),
+    "a provisional record is taken for one for good": (
+        "socketio_gate.py",
+        "            connection.verified(peek.ttl, peek.provisional)\n",
+        "",
+        EXPIRY + "test_events_are_activity_with_interval_too",
+    ),
+    "a loading connection's deadline counts": (
+        "watcher.py",
+        " if one.phase is Phase.OPEN]",
+        "]",
+        WATCHER + "test_a_handshake_that_loads_when_the_deadline_comes_hides_no_expiry" + WS,
+    ),
+    "what was expected first stays": (
+        "watcher.py",
+        "when >= self._expected.get(id, math.inf):",
+        "id in self._expected:",
+        WATCHER + "test_an_earlier_deadline_takes_the_place_of_a_later_one[3600.0]",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TABLE)
+def test_a_missing_check_is_noticed(name: str) -> None:
+    """The test that is named for a check fails without it."""
+    module, old, new, test = TABLE[name]
+    assert Mutant(module, old, new).kills(test)
