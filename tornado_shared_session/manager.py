@@ -13,13 +13,14 @@ from typing import Any
 
 from . import rotation, transactions
 from .connections import Connection
-from .credentials import Credentials, Secret, SignedCookie
+from .credentials import Credentials, SignedCookie
 from .errors import ConfigurationError, SessionEnded, StoreError
 from .events import Hook, Reporter
 from .policy import Duration, make_policy
 from .record import Credential, Delta, Meta, Record, Verdict
 from .serializers import MsgpackSerializer, Serializer
 from .session import Carrier, Session
+from .signing import Secret
 from .stored import State
 from .stores.base import Store
 from .stores.memory import MemoryStore
@@ -47,9 +48,8 @@ class SessionManager(UserSessions):
         rotation_grace, max_unverified: see `policy.Policy`.
         on_event: called with each `SessionEvent`.
 
-    Durations are seconds or `timedelta`.
-
-    Raises ConfigurationError, which names the setting and the remedy.
+    Durations are seconds or `timedelta`. Raises ConfigurationError,
+    which names the setting and the remedy.
     """
 
     def __init__(

@@ -259,6 +259,6 @@ def test_planted_cookies_do_not_hide_the_real_one() -> None:
     """A neighbouring host can set cookies for the domain, and they may come first."""
     cookie = signer()
     credential = Credential.generate()
-    real = "session=" + cookie._sign(credential)
+    real = "session=" + cookie._signer.sign(credential)
     junk = [f"session=2|junk{i}" for i in range(40)]
     assert cookie.read(request("; ".join([*junk, real, *junk]))) == [credential]
