@@ -21,7 +21,7 @@ PACKAGE = ROOT / "tornado_shared_session"
 #: A module imports only from those above it. A package counts as one.
 ORDER = """
     errors events serializers mapping record rooms stored session policy signing credentials stores
-    notices connections lifecycle users rotation transactions manager watcher
+    notices connections lifecycle users rotation transactions manager liveness watcher
     origins transport handshake endpoint socketio_admission socketio_gate socketio
     response web testing
 """.split()  # noqa: SIM905

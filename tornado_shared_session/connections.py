@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from .errors import SessionEnded
 from .events import Reporter, logger
 from .record import Record
+from .session import Session
 
 #: After these a client is told not to come back; after the others
 #: (expired, rotated, shutdown) its transport closes and it may try again.
@@ -42,6 +43,7 @@ class Connection(abc.ABC):
         provisional: whether the record was, when it was last looked at.
         reason: why it ended, else "".
         seen_at: when the store was last asked (monotonic seconds).
+        session: as last loaded; what is seen of it after its end.
     """
 
     __slots__ = (
@@ -54,6 +56,7 @@ class Connection(abc.ABC):
         "provisional",
         "reason",
         "seen_at",
+        "session",
     )
 
     def __init__(self, id: str) -> None:
@@ -66,6 +69,7 @@ class Connection(abc.ABC):
         self.provisional = False
         self.reason = ""
         self.seen_at = 0.0
+        self.session: Session | None = None
 
     def admit(self, record: Record) -> None:
         """The session was loaded: let the connection hear and speak.

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import rotation, transactions
-from .connections import Connection
 from .credentials import Credentials, SignedCookie
 from .errors import ConfigurationError, SessionEnded, StoreError
 from .events import Hook, Reporter
@@ -260,13 +259,6 @@ class SessionManager(UserSessions):
             session._check_writable()
             if session._record is not None:
                 await self.commit(session, {}, set(), self.policy.idle_timeout)
-
-    async def extend(self, connection: Connection) -> None:
-        """Count something a connection did as activity: move its deadline."""
-        delta = Delta(connection.id, connection.generation, self.policy.idle_timeout, confirm=False)
-        committed = await self.store.commit(delta)
-        if committed.ttl is not None:
-            connection.verified(committed.ttl, False)
 
     async def transact(self, session: Session, fn: Callable[[Session], Any]) -> Any:
         """See `Session.transact`."""

@@ -71,22 +71,19 @@ class SessionServerMixin(Gate):
             raise ConfigurationError(f'reload={reload!r}: use "event" or "interval"')
         if kwargs.pop("async_mode", "tornado") != "tornado":
             raise ConfigurationError('async_mode must be "tornado", or be left out')
-        if type(login_required) is not bool:
-            raise ConfigurationError(f"login_required={login_required!r} must be a bool")
-        connect_timeout = seconds("connect_timeout", connect_timeout)
         origins = Origins(cors_allowed_origins)
         self.sessions = sessions
         self._reload_events = reload == "event"
-        self._connect_timeout = connect_timeout
+        self.connect_timeout = seconds("connect_timeout", connect_timeout)
         self._by_eio: dict[str, SocketConnection] = {}
         self._by_sid: dict[str, SocketConnection] = {}
         self.handshaker = Handshaker(
             sessions,
-            self,
             origins,
+            lambda id, presented: SocketConnection(self, id, presented),
+            self.forget,
             anonymous=anonymous,
             login_required=login_required,
-            connect_timeout=connect_timeout,
         )
         watch(sessions)
         super().__init__(
