@@ -22,7 +22,8 @@ PACKAGE = ROOT / "tornado_shared_session"
 ORDER = """
     errors events serializers mapping record rooms stored session policy signing credentials stores
     notices connections lifecycle users rotation transactions manager liveness watcher
-    origins transport handshake endpoint socketio_admission socketio_gate socketio
+    origins transport handshake endpoint socketio_admission socketio_authenticated
+    socketio_gate socketio
     response web testing
 """.split()  # noqa: SIM905
 
@@ -31,7 +32,7 @@ PUBLIC = """
     SessionManager Session SessionMixin SessionServer SessionServerMixin get_tornado_handler
     RedisStore MemoryStore SignedCookie MsgpackSerializer SessionEvent
     SessionError ConfigurationError StoreError SerializationError SessionConflict SessionEnded
-    Store Credentials Serializer
+    Store Credentials Serializer authenticated
 """.split()  # noqa: SIM905
 
 

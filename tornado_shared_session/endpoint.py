@@ -118,7 +118,7 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
         async def _check_upgrade(self, connection: SocketConnection) -> None:
             """An upgrade is rare, so it asks the store."""
             try:
-                if await server.load_session(connection) is None:
+                if connection.error is None and await server.load_session(connection) is None:
                     raise Refused(401, "the session has ended")
             except StoreError as error:
                 raise Refused(503, "the session store cannot be asked") from error

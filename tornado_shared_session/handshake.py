@@ -12,7 +12,7 @@ from typing import Generic, Literal, TypeVar
 from tornado.web import RequestHandler
 
 from .connections import Connection
-from .errors import ConfigurationError, SessionEnded, StoreError
+from .errors import ConfigurationError, SessionEnded, SessionError, StoreError
 from .manager import SessionManager
 from .origins import Origins
 from .record import Credential
@@ -59,6 +59,7 @@ class Handshaker(Generic[C]):
         anonymous: ``"create"`` gives a visitor without a session a
             provisional one; ``"refuse"`` refuses the visitor.
         login_required: refuse sessions that nobody is logged in to.
+        admit_errors: admit without a session whom it could not be loaded for.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Handshaker(Generic[C]):
         *,
         anonymous: Literal["create", "refuse"],
         login_required: bool,
+        admit_errors: bool = False,
     ) -> None:
         if anonymous not in ("create", "refuse"):
             raise ConfigurationError(f'anonymous={anonymous!r}: use "create" or "refuse"')
@@ -81,6 +83,7 @@ class Handshaker(Generic[C]):
         self._forget = forget
         self._anonymous = anonymous
         self._login_required = login_required
+        self._admit_errors = admit_errors
 
     async def open(self, handler: RequestHandler) -> C:
         """Admit a new connection, or raise `Refused`.
@@ -108,8 +111,13 @@ class Handshaker(Generic[C]):
             if connection is None:
                 connection = await self._begin(session, ids)
         except SessionEnded as error:
+            if self._admit_errors:
+                return self._admit_without(ids, error)
             raise Refused(401, str(error)) from error
         except StoreError as error:
+            if self._admit_errors:
+                manager.report("store_failed", detail=f"handshake without a session: {error}")
+                return self._admit_without(ids, error)
             manager.report("store_failed", detail=f"handshake refused: {error}")
             raise Refused(503, "the session store cannot be asked") from error
         if carrier.credential is not None:
@@ -121,6 +129,13 @@ class Handshaker(Generic[C]):
             handler.set_header("Cache-Control", "no-store")
         connection.session = session
         watch(manager).expect(connection.id, connection.deadline)
+        return connection
+
+    def _admit_without(self, ids: frozenset[str], error: SessionError) -> C:
+        """Whatever follows from the error is for the application to decide."""
+        connection = self._make("", ids)
+        self.manager.connections.add(connection)
+        connection.admit_without(error)
         return connection
 
     async def _join(

@@ -125,9 +125,13 @@ class Gate(Admission):
         if connection is None:
             return self.not_handled
         if event == "disconnect":
-            token = current.set(None)
+            handled = Event(connection, None, self._autosave)
+            token = current.set(handled)
             try:
-                return await super()._trigger_event(event, namespace, *args)
+                return await self._run(handled, event, namespace, *args)
+            except (SessionEnded, SessionConflict, StoreError) as error:
+                logger.warning("disconnect of session %s: %s", connection.id, error)
+                return None
             finally:
                 current.reset(token)
                 self._by_sid.pop(args[0], None)
@@ -137,10 +141,10 @@ class Gate(Admission):
         go, session = await self._before(connection)
         if not go:
             return self.not_handled  # so that no acknowledgement is sent
-        handled = Event(connection, session)
+        handled = Event(connection, session, self._autosave)
         token = current.set(handled)
         try:
-            result = await super()._trigger_event(event, namespace, *args)
+            result = await self._run(handled, event, namespace, *args)
         except (SessionEnded, SessionConflict, StoreError) as error:
             # What follows from the state of the session or the store is a
             # line, as over HTTP, and no acknowledgement.
@@ -156,7 +160,7 @@ class Gate(Admission):
         """Whether what the client sent may be handled, and the session if it was read."""
         if connection.phase is not Phase.OPEN:
             return False, None
-        if not self._reload_events:
+        if not self._reload_events or connection.error is not None:
             return True, None
         try:
             session = await self.load_session(connection)
