@@ -9,7 +9,6 @@ that have it, this file knows what `Streaming` says.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from functools import partial
 from typing import Any, Protocol
 
@@ -151,7 +150,7 @@ class StreamConnection(Connection):
         except Exception:
             logger.exception("a response could not be ended; its connection is closed")
         finally:
-            if stream is not None and not await _within(_GRACE, _written(stream)):
+            if stream is not None and not await _drained(stream):
                 stream.close()
             self.forget()
 
@@ -161,7 +160,7 @@ class StreamConnection(Connection):
         self._mute()
         # Not before: finish() would leave a flush() that still waits for
         # the client waiting for ever.
-        if not await _within(_GRACE, _written(stream)):
+        if not await _drained(stream):
             stream.close()
             self._unmute()  # a closed stream is mute
             return
@@ -200,6 +199,7 @@ async def load(handler: Streaming, presented: list[Credential], carrier: Carrier
         StoreError: it could not be loaded.
     """
     manager = handler.session_manager
+    watch(manager)  # from here on an end that comes during the load is heard of
     session: Session | None = None
     ids = {credential.id for credential in presented}
     if len(ids) > 1:  # one that names a live session decides
@@ -256,15 +256,10 @@ def _log_exception(handler: Any, typ: Any, value: BaseException | None, tracebac
         type(handler).log_exception(handler, typ, value, traceback)
 
 
-async def _written(stream: IOStream) -> None:
-    """Wait until all that was written so far is with the operating system."""
-    await stream.write(b"")
-
-
-async def _within(seconds: float, work: Awaitable[Any]) -> bool:
-    try:
-        async with asyncio.timeout(seconds):
-            await work
-    except (TimeoutError, StreamClosedError):
-        return False
-    return True
+async def _drained(stream: IOStream) -> bool:
+    """Wait, for a while, until all that was written is with the operating system."""
+    if stream.closed():
+        return True
+    written = stream.write(b"")
+    await asyncio.wait({written}, timeout=_GRACE)  # cancels nothing, which Tornado resents
+    return written.done()

@@ -131,6 +131,7 @@ class SessionWebSocketMixin(_Handler):
         manager = self.session_manager
         manager.bind(self.settings)
         if _is_upgrade(self):
+            vars(self)["on_close"] = _nothing  # until open() was called
             try:
                 if not manager.origins.allows(self.request):
                     raise Refused(403, "this origin is not accepted")
@@ -190,7 +191,7 @@ class SessionWebSocketMixin(_Handler):
         return super().finish(chunk)
 
     def on_connection_close(self) -> None:
-        """Take note that the client has gone; `on_close()` is called with it."""
+        """Take note that the client has gone."""
         self._session_client_gone = True
         if self._session_connection is not None:
             self._session_forget(self._session_connection)
@@ -211,6 +212,7 @@ class SessionWebSocketMixin(_Handler):
         assert self.ws_connection is not None
         connection.stream = self.ws_connection.stream
         if connection.phase is Phase.OPEN:
+            del vars(self)["on_close"]
             await self._session_run(connection, partial(handle, *args, **kwargs))
         else:
             connection.say_why()  # it ended while the 101 was made
@@ -270,6 +272,10 @@ class SessionWebSocketMixin(_Handler):
 
 def _is_upgrade(handler: RequestHandler) -> bool:
     return handler.request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def _nothing() -> None:
+    """In the place of `on_close()`: what was not opened is not closed."""
 
 
 def _look(written: asyncio.Future[None]) -> None:
