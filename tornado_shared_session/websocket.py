@@ -44,8 +44,8 @@ class SessionWebSocketMixin(_Handler):
     code 1008 and the reason, one of `events.REASONS`, and no message is
     handled any more. Messages are activity. A visitor without a session
     is given one with the handshake. Pages of other sites are let in if
-    the manager's `cors_allowed_origins` lists them; `check_origin()` has
-    no say in it.
+    the manager's `cors_allowed_origins` lists them; an override of
+    `check_origin()` can only refuse more.
 
     A handler with a `prepare()` of its own awaits ``super().prepare()``.
 
@@ -259,14 +259,8 @@ class SessionWebSocketMixin(_Handler):
         written.add_done_callback(_look)
         return written
 
-    # The origin was judged in prepare(), by the one rule there is.
-
-    def check_origin(self, origin: str) -> bool:
-        """Say what `prepare()` has said: `cors_allowed_origins` and the page's own."""
-        return self.session_manager.origins.allows(self.request)
-
     def check_trusted_origin(self, origin: str) -> bool:
-        """Say what `prepare()` has said."""
+        """Say what `prepare()` has said, by the one rule there is."""
         return self.session_manager.origins.allows(self.request)
 
 

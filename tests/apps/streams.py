@@ -76,6 +76,9 @@ class Chat(SessionWebSocketMixin, WebSocketHandler):
         elif words[0] == "flood":
             while True:
                 await self.write_message("x" * 100_000)
+        elif words[0] == "spill":
+            for _ in range(100):
+                self.write_message("x" * 100_000)
         elif words[0] == "login":
             try:
                 await self.session.login("mallory")

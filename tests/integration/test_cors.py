@@ -206,12 +206,12 @@ def test_mixins_in_the_wrong_order_are_refused() -> None:
 
     with pytest.raises(ConfigurationError, match="CORSMixin before RequestHandler"):
 
-        class Last(RequestHandler, CORSMixin):
+        class Last(RequestHandler, CORSMixin):  # type: ignore[misc]  # the test's point
             pass
 
     with pytest.raises(ConfigurationError, match="SessionWebSocketMixin before the handler"):
 
-        class Socket(WebSocketHandler, SessionWebSocketMixin):
+        class Socket(WebSocketHandler, SessionWebSocketMixin):  # type: ignore[misc]  # likewise
             pass
 
     with pytest.raises(ConfigurationError, match="takes SessionMixin"):

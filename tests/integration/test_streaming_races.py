@@ -116,6 +116,25 @@ async def test_a_reload_in_the_middle_of_a_login_ends_nothing(redis_url: str, pr
             assert await own.chunk() == b""
 
 
+async def test_a_rotation_elsewhere_during_a_save_ends_the_stream(
+    redis_url: str, prefix: str
+) -> None:
+    """The save may have been a login of its own, so it is looked at again after it."""
+    async with site(redis=redis_url, prefix=prefix, **RELOAD_ALONE | {"reload_interval": 15}) as a:
+        jar = await a.visitor()
+        async with await Stream.begin(a.url, "/events?flush=1", dict(jar)) as stream:
+            await stream.read_head()
+            assert await stream.chunk() == HELLO
+            (connection,) = a.manager.connections
+            assert connection.session is not None
+            async with connection.session._alone():
+                await a.post("/do/login", jar)
+                lock = connection.session._alone()
+                await until(lambda: lock._waiters)  # the one that looks again
+                assert connection.phase is Phase.OPEN
+            assert await stream.chunk() == b""
+
+
 async def test_a_session_that_began_with_the_stream_ends_it(redis_url: str, prefix: str) -> None:
     """The cookie is in the stream's own head."""
     async with site(redis=redis_url, prefix=prefix) as a:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tornado.web import HTTPError
 
+from tests.apps.streams import Chat
 from tests.support.sites import HeldLoad, raw_redis, session_id, ttl, until
 from tests.support.streams import Socket, site
 from tornado_shared_session import SessionServer
@@ -126,8 +128,9 @@ async def test_the_managers_origins_decide_before_the_101(
 ) -> None:
     """Also where Tornado would not ask; whom they refuse gets no record and no cookie."""
     async with site(redis=redis_url, prefix=prefix, origin=["https://ok.example"]) as a:
-        headers = {"Origin": a.url if origin == "same" else origin, "Sec_Fetch_Site": fetch_site}
-        async with await Socket.connect(a.url, "/ws", **headers) as socket:
+        own = a.url if origin == "same" else origin
+        headers = {"Origin": own, "Sec-Fetch-Site": fetch_site}
+        async with await Socket.connect(a.url, "/ws", headers=headers) as socket:
             assert socket.response.status == status
             if status == 403:
                 assert "Set-Cookie" not in socket.response.headers
@@ -145,7 +148,7 @@ async def test_one_setting_serves_socket_io_too(redis_url: str, prefix: str) -> 
 
 @pytest.mark.parametrize("broken", ["Connection", "Sec-WebSocket-Version", "Sec-WebSocket-Key"])
 async def test_a_failed_upgrade_is_forgotten(redis_url: str, prefix: str, broken: str) -> None:
-    """Tornado refuses it after the session was loaded: 400 or 426."""
+    """400 or 426, and nothing is left."""
     async with site(redis=redis_url, prefix=prefix) as a:
         jar = await a.visitor()
         async with await Socket.open(a.url) as wire:
@@ -156,7 +159,7 @@ async def test_a_failed_upgrade_is_forgotten(redis_url: str, prefix: str, broken
                 "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
                 "Cookie": jar.header(),
             }
-            del fields[broken]
+            del fields[broken]  # Tornado refuses it, after the session was loaded
             response = await wire.request("GET", "/ws", fields)
             assert response.status in (400, 426)
             assert not len(a.manager.connections)
@@ -203,3 +206,94 @@ async def test_a_logout_meets_a_handshake_that_is_loading(redis_url: str, prefix
         async with await connecting as socket:
             assert socket.response.status == 401
         assert not len(a.manager.connections)
+
+
+class Held(Chat):
+    """Waits, or refuses, after its session was loaded."""
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        streams = self.settings["streams"]
+        streams.tell(prepared=self.session.id)
+        if self.get_query_argument("refuse", ""):
+            raise HTTPError(418)
+        await streams.go.wait()
+
+    def check_origin(self, origin: str) -> bool:
+        return True
+
+
+async def test_an_end_before_open_closes_it(redis_url: str, prefix: str) -> None:
+    """The 101 leaves, and the close with it; neither open() nor on_close() is called."""
+    async with site(redis=redis_url, prefix=prefix) as a:
+        a.streams.app.add_handlers(r".*", [(r"/held", Held)])
+        jar = await a.visitor()
+        connecting = asyncio.ensure_future(Socket.connect(a.url, "/held", jar))
+        id = await a.heard("prepared")
+        (connection,) = a.manager.connections
+        await a.manager.destroy(id)
+        await until(lambda: connection.phase is Phase.ENDED)
+        a.streams.go.set()
+        async with await connecting as socket:
+            assert socket.response.status == 101
+            assert await socket.ended() == (1008, "revoked")
+        await a.empty()
+        assert a.streams.heard("open") == a.streams.heard("closed") == []
+
+
+async def test_a_refusal_in_prepare_is_forgotten(redis_url: str, prefix: str) -> None:
+    """After its session was loaded."""
+    async with site(redis=redis_url, prefix=prefix) as a:
+        a.streams.app.add_handlers(r".*", [(r"/held", Held)])
+        async with await Socket.connect(a.url, "/held?refuse=1", await a.visitor()) as socket:
+            assert socket.response.status == 418
+            assert not len(a.manager.connections)
+
+
+async def test_a_handler_cannot_let_in_more_origins(redis_url: str, prefix: str) -> None:
+    """Its own check_origin() is not what decides; nor is `trusted_origins`."""
+    trusted = {"trusted_origins": ["https://other.example"]}
+    origin = ["https://ok.example"]
+    async with site(redis=redis_url, prefix=prefix, origin=origin, settings=trusted) as a:
+        a.streams.app.add_handlers(r".*", [(r"/held", Held)])
+        a.streams.go.set()
+        for path in ("/held", "/ws"):
+            for origin, status in (("https://other.example", 403), ("https://ok.example", 101)):
+                headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
+                async with await Socket.connect(a.url, path, headers=headers) as socket:
+                    assert socket.response.status == status
+
+
+async def test_forgotten_whatever_the_handler_overrides(redis_url: str, prefix: str) -> None:
+    """Every hook of Tornado's, without super()."""
+
+    class Rude(Chat):
+        def on_close(self) -> None:
+            pass
+
+        def on_finish(self) -> None:
+            pass
+
+        def on_connection_close(self) -> None:
+            pass
+
+    async with site(redis=redis_url, prefix=prefix) as a:
+        a.streams.app.add_handlers(r".*", [(r"/rude", Rude)])
+        async with await Socket.connect(a.url, "/rude", await a.visitor()) as socket:
+            assert await socket.ask("get note") == '""'
+            assert len(a.manager.connections) == 1
+        await a.empty()
+
+
+@pytest.mark.expects_log("await super", "500 GET")
+async def test_prepare_without_super_opens_nothing(redis_url: str, prefix: str) -> None:
+    """A socket whose session nobody watches is not opened."""
+
+    class Careless(Chat):
+        async def prepare(self) -> None:
+            pass
+
+    async with site(redis=redis_url, prefix=prefix) as a:
+        a.streams.app.add_handlers(r".*", [(r"/careless", Careless)])
+        async with await Socket.connect(a.url, "/careless") as socket:
+            assert socket.response.status == 500

@@ -28,15 +28,18 @@ class Socket(WebSocketWire):
 
     @classmethod
     async def connect(
-        cls, url: str, target: str, jar: Mapping[str, str] = NOTHING, **headers: str
+        cls,
+        url: str,
+        target: str,
+        jar: Mapping[str, str] = NOTHING,
+        *,
+        headers: Mapping[str, str] = NOTHING,
     ) -> Self:
         """Ask for an upgrade; `response` tells what came of it."""
         socket = await cls.open(url)
-        fields = {name.replace("_", "-"): value for name, value in headers.items()}
-        if jar:
-            fields["Cookie"] = CookieJar(jar).header()
+        cookie = {"Cookie": CookieJar(jar).header()} if jar else {}
         async with asyncio.timeout(5):
-            socket.response = await socket.upgrade(target, fields)
+            socket.response = await socket.upgrade(target, {**headers, **cookie})
         return socket
 
     async def ask(self, message: str) -> str | bytes | None:
