@@ -12,6 +12,7 @@ from tests.support.processes import start_apps
 from tests.support.sites import raw_redis, session_id, ttl, until, visitor
 from tests.support.streams import Stream, site
 from tornado_shared_session.testing import CookieJar, HTTPTestClient
+from tornado_shared_session.watcher import watch
 
 APP = "tests.apps.streams"
 RELOAD_ALONE: dict[str, Any] = {"no_notices": True, "no_deadlines": True, "reload_interval": 1}
@@ -48,14 +49,17 @@ async def test_streams_end_in_every_process(redis_url: str, prefix: str, what: s
 async def test_a_silent_stream_ends_at_its_expiry(redis_url: str, prefix: str) -> None:
     """At most a second after; a long poll is answered 401."""
     async with site(redis=redis_url, prefix=prefix, idle=1) as a:
+        watcher = watch(a.manager)
+        await until(lambda: watcher.health()["notices"])  # it looks at everything at first
         jar = await a.visitor()
         async with (
             await Stream.begin(a.url, "/events?flush=1", jar) as stream,
             await Stream.begin(a.url, "/events", jar) as poll,
         ):
-            expiry = time.monotonic() + await ttl(redis_url, prefix, session_id(jar))
             await stream.read_head()
             assert await stream.chunk() == HELLO
+            await a.heard("streaming", 2)  # from here on nothing moves the deadline
+            expiry = time.monotonic() + await ttl(redis_url, prefix, session_id(jar))
             assert await stream.chunk() == b""
             assert -0.02 < time.monotonic() - expiry < 1
             assert await poll.read_head() == 401

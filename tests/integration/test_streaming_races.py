@@ -9,7 +9,7 @@ import pytest
 
 from tests.apps.streams import Events
 from tests.support.sites import HeldLoad, session_id, until
-from tests.support.streams import Stream, site
+from tests.support.streams import Site, Stream, site
 from tornado_shared_session.connections import Phase
 from tornado_shared_session.testing import RedisServer
 
@@ -19,6 +19,21 @@ HELLO = b"data: hello\n\n"
 
 
 # The same instant -----------------------------------------------------------------------
+
+
+async def looked_at(a: Site, reason: str, id: str) -> None:
+    """Give notice, and wait until the watcher has acted on what the store says."""
+    peek, acted = a.manager.store.peek, asyncio.Event()
+
+    async def seen(ids: Any) -> Any:
+        result = await peek(ids)
+        if id in ids:
+            asyncio.get_running_loop().call_soon(acted.set)
+        return result
+
+    a.manager.store.peek = seen  # type: ignore[method-assign]  # this is the barrier
+    await a.manager.announce(reason, [id])
+    await asyncio.wait_for(acted.wait(), 3)
 
 
 @pytest.mark.parametrize("how", ["logout", "login"])
@@ -68,7 +83,7 @@ async def test_the_response_with_the_new_credential_goes_on(
             await a.heard("streaming", 2)
             if not query:
                 # What tells the others, once the head has left; here before.
-                await a.manager.announce("rotated", [session_id(jar)])
+                await looked_at(a, "rotated", session_id(jar))
             await other.read_head()
             assert [await other.chunk(), await other.chunk()] == [HELLO, b""]
             assert [c.generation for c in a.manager.connections if c.phase is Phase.OPEN] == [2]
@@ -94,17 +109,7 @@ async def test_a_reload_in_the_middle_of_a_login_ends_nothing(redis_url: str, pr
         a.manager.store.commit = held  # type: ignore[method-assign]  # this is the barrier
         async with await Stream.begin(a.url, "/events?flush=1&login=ann", jar) as own:
             await asyncio.wait_for(committed.wait(), 3)
-            peeked = asyncio.Event()
-            peek = a.manager.store.peek
-
-            async def seen(ids: Any) -> Any:
-                result = await peek(ids)
-                asyncio.get_running_loop().call_soon(peeked.set)
-                return result
-
-            a.manager.store.peek = seen  # type: ignore[method-assign]
-            await a.manager.announce("rotated", [session_id(jar)])
-            await asyncio.wait_for(peeked.wait(), 3)
+            await looked_at(a, "rotated", session_id(jar))
             (connection,) = a.manager.connections
             assert connection.phase is Phase.OPEN
             go.set()
@@ -165,6 +170,7 @@ async def test_a_handler_may_end_its_own_session(redis_url: str, prefix: str) ->
         jar = await a.visitor()
         async with await Stream.begin(a.url, "/farewell", jar) as stream:
             await a.heard("destroyed")
+            await looked_at(a, "logged_out", session_id(jar))
             a.streams.go.set()
             assert await stream.read_head() == 200
             assert b"Max-Age=0" in stream.head

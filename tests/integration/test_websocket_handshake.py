@@ -253,8 +253,8 @@ async def test_a_refusal_in_prepare_is_forgotten(redis_url: str, prefix: str) ->
 async def test_a_handler_cannot_let_in_more_origins(redis_url: str, prefix: str) -> None:
     """Its own check_origin() is not what decides; nor is `trusted_origins`."""
     trusted = {"trusted_origins": ["https://other.example"]}
-    origin = ["https://ok.example"]
-    async with site(redis=redis_url, prefix=prefix, origin=origin, settings=trusted) as a:
+    listed = ["https://ok.example"]
+    async with site(redis=redis_url, prefix=prefix, origin=listed, settings=trusted) as a:
         a.streams.app.add_handlers(r".*", [(r"/held", Held)])
         a.streams.go.set()
         for path in ("/held", "/ws"):
