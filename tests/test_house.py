@@ -20,16 +20,17 @@ PACKAGE = ROOT / "tornado_shared_session"
 
 #: A module imports only from those above it. A package counts as one.
 ORDER = """
-    errors events serializers mapping record rooms stored session policy signing credentials stores
-    notices connections lifecycle users rotation transactions manager liveness watcher
-    origins transport handshake endpoint socketio_admission socketio_authenticated
+    errors events serializers mapping record rooms stored session policy signing credentials origins
+    stores notices connections lifecycle users rotation transactions manager settings liveness
+    watcher transport handshake endpoint socketio_admission socketio_authenticated
     socketio_gate socketio
-    response web testing
+    response streaming web websocket_close websocket cors testing
 """.split()  # noqa: SIM905
 
 #: The documented public names.
 PUBLIC = """
     SessionManager Session SessionMixin SessionServer SessionServerMixin get_tornado_handler
+    SessionWebSocketMixin CORSMixin
     RedisStore MemoryStore SignedCookie MsgpackSerializer SessionEvent
     SessionError ConfigurationError StoreError SerializationError SessionConflict SessionEnded
     Store Credentials Serializer authenticated
@@ -110,7 +111,8 @@ def test_web_and_socketio_do_not_know_each_other() -> None:
         ("engineio", r"(socketio\w*|transport)\.py"),
         (
             "tornado",
-            r"(signing|credentials|origins|transport|handshake|endpoint|socketio|response|web)\.py",
+            r"(signing|credentials|origins|transport|handshake|endpoint|socketio|response|web"
+            r"|streaming|websocket\w*|cors)\.py",
         ),
         ("pytest", r"(?!)"),
     ],

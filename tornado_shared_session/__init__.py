@@ -4,6 +4,7 @@ The public names are those below; `docs/quickstart.md` shows them at
 work.
 """
 
+from .cors import CORSMixin
 from .credentials import Credentials, SignedCookie
 from .errors import (
     ConfigurationError,
@@ -23,8 +24,10 @@ from .stores.base import Store
 from .stores.memory import MemoryStore
 from .stores.redis import RedisStore
 from .web import SessionMixin
+from .websocket import SessionWebSocketMixin
 
 __all__ = [
+    "CORSMixin",
     "ConfigurationError",
     "Credentials",
     "MemoryStore",
@@ -41,6 +44,7 @@ __all__ = [
     "SessionMixin",
     "SessionServer",
     "SessionServerMixin",
+    "SessionWebSocketMixin",
     "SignedCookie",
     "Store",
     "StoreError",

@@ -109,6 +109,10 @@ class Connection(abc.ABC):
         self.reason = reason
         self._close(reason, final=reason in FINAL)
 
+    def outlives(self, reason: str) -> bool:
+        """Whether it goes on all the same: what ended is a credential that it replaced itself."""
+        return False
+
     @abc.abstractmethod
     def _close(self, reason: str, *, final: bool) -> None:
         """Say farewell and close the transport, soon; must not block or raise."""
@@ -158,7 +162,7 @@ class Connections:
 
     def end_one(self, connection: Connection, reason: str) -> None:
         """End one connection; its failure to close is not the others' affair."""
-        if connection.phase is not Phase.ENDED:
+        if connection.phase is not Phase.ENDED and not connection.outlives(reason):
             self._report("connection_closed", connection.id, reason)
             try:
                 connection.end(reason)

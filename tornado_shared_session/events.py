@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .errors import ConfigurationError
+
 logger = logging.getLogger("tornado_shared_session")
 
 #: Why a session, or a connection of it, ended. Sent to clients in
@@ -59,15 +61,28 @@ class Reporter:
 
     A hook that raises is logged and otherwise ignored: watching the
     sessions must not break them.
+
+    Args:
+        hook: called with each event.
+        log: where the lines go; default: the library's own logger.
+
+    Raises:
+        ConfigurationError: one of them is something else.
     """
 
-    def __init__(self, hook: Hook | None = None) -> None:
+    def __init__(self, hook: Hook | None = None, log: logging.Logger | None = None) -> None:
+        if hook is not None and not callable(hook):
+            raise ConfigurationError("on_event= must be a function of one SessionEvent")
+        if log is not None and not isinstance(log, logging.Logger):
+            raise ConfigurationError('logger= must be a logging.Logger: logging.getLogger("name")')
         self._hook = hook
+        self._log = logger if log is None else log
 
     def __call__(self, kind: str, id: str | None = None, detail: str = "") -> None:
         level = _LEVELS[kind]
-        if logger.isEnabledFor(level):
-            logger.log(level, "session %s: %s%s", id or "-", kind, f" ({detail})" if detail else "")
+        log = self._log
+        if log.isEnabledFor(level):
+            log.log(level, "session %s: %s%s", id or "-", kind, f" ({detail})" if detail else "")
         if self._hook is not None:
             try:
                 self._hook(SessionEvent(kind, id, detail))

@@ -8,13 +8,15 @@ watcher's.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from logging import Logger
 from typing import Any
 
 from . import rotation, transactions
 from .credentials import Credentials, SignedCookie
 from .errors import ConfigurationError, SessionEnded, StoreError
 from .events import Hook, Reporter
+from .origins import Origins
 from .policy import Duration, make_policy
 from .record import Credential, Delta, Meta, Record, Verdict
 from .serializers import MsgpackSerializer, Serializer
@@ -45,7 +47,10 @@ class SessionManager(UserSessions):
         secret: signs credentials; default: the Application's
             ``cookie_secret``.
         rotation_grace, max_unverified: see `policy.Policy`.
+        cors_allowed_origins: exact origins of other sites' pages that may
+            use the sessions; see `SessionServer`, `CORSMixin`.
         on_event: called with each `SessionEvent`.
+        logger: what logs them; default: ``tornado_shared_session``.
 
     Durations are seconds or `timedelta`. Raises ConfigurationError,
     which names the setting and the remedy.
@@ -66,7 +71,9 @@ class SessionManager(UserSessions):
         secret: Secret | None = None,
         rotation_grace: Duration = 60,
         max_unverified: Duration = 30,
+        cors_allowed_origins: str | Sequence[str] | None = None,
         on_event: Hook | None = None,
+        logger: Logger | None = None,
     ) -> None:
         if store is not None and not isinstance(store, Store):
             raise ConfigurationError(
@@ -79,8 +86,6 @@ class SessionManager(UserSessions):
         ):
             if part is not None and not all(callable(getattr(part, m, None)) for m in methods):
                 raise ConfigurationError(f"{name}= must have the methods {' and '.join(methods)}")
-        if on_event is not None and not callable(on_event):
-            raise ConfigurationError("on_event= must be a function of one SessionEvent")
         super().__init__(
             MemoryStore() if store is None else store,
             make_policy(
@@ -94,11 +99,12 @@ class SessionManager(UserSessions):
                 sockets_keep_alive=sockets_keep_alive,
             ),
             SignedCookie() if credentials is None else credentials,
-            Reporter(on_event),
+            Reporter(on_event, logger),
             embedded=store is None,
             secret=secret,
         )
         self.serializer: Serializer = MsgpackSerializer() if serializer is None else serializer
+        self.origins = Origins(cors_allowed_origins)
         self._queues = transactions.Queues()
 
     def __repr__(self) -> str:

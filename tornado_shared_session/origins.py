@@ -1,4 +1,4 @@
-"""Which web pages may talk to the sockets: one rule, our own.
+"""Which web pages may talk to us: one rule, our own.
 
 Tornado's check is skipped for some requests and Engine.IO's differs
 between polling and WebSocket, so neither decides.
@@ -18,7 +18,7 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Origins:
-    """Which pages may talk to the sockets: their own, and those listed.
+    """Which pages may use the sessions: their own, and those listed.
 
     Args:
         allowed: exact origins, ``"https://app.example"``.
@@ -43,6 +43,13 @@ class Origins:
                 )
         self._allowed = frozenset(origins)
         self._told = False
+
+    def __bool__(self) -> bool:
+        return bool(self._allowed)
+
+    def lists(self, origin: str | None) -> bool:
+        """Whether an Origin header is one of those listed."""
+        return origin in self._allowed
 
     def allows(self, request: HTTPServerRequest) -> bool:
         """Judge a request by its Origin, else by its Sec-Fetch-Site."""

@@ -135,6 +135,12 @@ class SavedResponse(_Handler):
         # The handler has sent its head; only the save that holds it back may add.
         return not held.head_left and held.task is asyncio.current_task()
 
+    async def _session_settled(self) -> bool | None:
+        """Wait for a save under way; return whether the head has left, None if all was sent."""
+        while self._session_held is not None and self._session_held.task is not None:
+            await asyncio.wait({self._session_held.task})
+        return None if self._finished else self._headers_written
+
     def _session_vary(self, name: str) -> None:
         """Say that the response depends on a request header."""
         # Not add_header(): it checks what is constant, for 4 us a request.

@@ -53,7 +53,8 @@ class SessionServerMixin(Gate):
             `get_session` raises the error.
         connect_timeout: seconds until a transport on which no namespace
             was connected is closed.
-        cors_allowed_origins: exact origins besides the page's own.
+        cors_allowed_origins: exact origins besides the page's own;
+            default: those of the manager.
         kwargs: as for `socketio.AsyncServer`.
 
     Raises:
@@ -90,7 +91,8 @@ class SessionServerMixin(Gate):
             raise ConfigurationError(f"autosave={autosave!r} must be a bool")
         if kwargs.pop("async_mode", "tornado") != "tornado":
             raise ConfigurationError('async_mode must be "tornado", or be left out')
-        origins = Origins(cors_allowed_origins)
+        listed = cors_allowed_origins
+        origins = sessions.origins if listed is None else Origins(listed)
         self.sessions = sessions
         self._reload_events = reload == "event"
         self._autosave = autosave

@@ -26,8 +26,10 @@ from .manager import SessionManager
 from .record import Credential
 from .response import SavedResponse
 from .session import Session
+from .settings import manager_of
 from .stored import State
 from .stores.base import ForeignRecord
+from .streaming import StreamConnection, follow, load
 from .users import NewerRecord
 
 _STATUS: tuple[tuple[type[SessionError], int], ...] = (
@@ -100,9 +102,13 @@ class SessionMixin(SavedResponse):
     Attributes:
         session_touch: False exempts the handler from counting as
             activity, for one that a page polls by itself.
+        close_on_end: True ends the response with the session, for server-
+            sent events and long polls: a stream stops, what has not begun
+            is a 401, and `on_connection_close()` tells the handler.
     """
 
     session_touch = True
+    close_on_end = False
 
     _session: Session | None = None
     _session_manager: SessionManager | None = None
@@ -112,6 +118,7 @@ class SessionMixin(SavedResponse):
     _session_in_error = False
     _session_retry = False  # the error is one that passes
     _session_logged: BaseException | None = None
+    _session_stream: StreamConnection | None = None  # with close_on_end
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -123,8 +130,8 @@ class SessionMixin(SavedResponse):
             )
         if WebSocketHandler in order:
             raise ConfigurationError(
-                f"class {cls.__name__}: SessionMixin is for request handlers; a WebSocket handshake"
-                " finishes at once and cannot wait for a save"
+                f"class {cls.__name__}: SessionMixin is for request handlers; name"
+                " SessionWebSocketMixin in its place before a WebSocketHandler"
             )
 
     @property
@@ -134,15 +141,9 @@ class SessionMixin(SavedResponse):
         Raises:
             ConfigurationError: there is none.
         """
-        if self._session_manager is not None:
-            return self._session_manager
-        manager = self.settings.get("session_manager")
-        if not isinstance(manager, SessionManager):
-            raise ConfigurationError(
-                "the Application has no session manager: pass it as"
-                " Application(..., session_manager=SessionManager(...))"
-            )
-        self._session_manager = manager
+        manager = self._session_manager
+        if manager is None:
+            manager = self._session_manager = manager_of(self.settings)
         return manager
 
     @property
@@ -176,13 +177,18 @@ class SessionMixin(SavedResponse):
             if not manager._started:
                 await manager._ensure_started()
             if presented:
-                self._session = await manager.resolve(presented, carrier)
+                if self.close_on_end:
+                    self._session = await load(self, presented, carrier)
+                else:
+                    self._session = await manager.resolve(presented, carrier)
                 carrier.loaded(self._session)
         except StoreError as error:
             # Whoever looks at the session will know; others go on.
             self._session_failure = error
             if not isinstance(error, ForeignRecord | NewerRecord):  # reported already
                 manager.report("store_failed", presented[0].id if presented else None, str(error))
+            if self.close_on_end:
+                raise  # a stream that nobody could end
         following = super().prepare()
         if following is not None:
             await following
@@ -199,6 +205,8 @@ class SessionMixin(SavedResponse):
         if status_code == 500 and isinstance(error, SessionError):
             status_code = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
             self._session_retry = isinstance(error, StoreError)
+            if self.close_on_end and isinstance(error, SessionEnded):
+                status_code = 401
         self._session_in_error = True
         super().send_error(status_code, **kwargs)
 
@@ -279,6 +287,8 @@ class SessionMixin(SavedResponse):
     def _session_announce(self) -> None:
         """The head has left: sockets of the replaced credential may go."""
         carrier, session = self._session_carrier, self._session
+        if self.close_on_end:
+            follow(self)
         if carrier is not None and carrier.rotated and session is not None and session._record:
             carrier.rotated = False
             if session._record.generation > 1:

@@ -1,0 +1,278 @@
+"""The session in Tornado's WebSockets: `SessionWebSocketMixin`.
+
+Who may come in is in `handshake.py`, what a message does to its session
+in `liveness.py`. This file puts both around the methods of the handler,
+and closes its socket when the session ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from tornado.web import Finish, RequestHandler
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from . import liveness
+from .connections import Phase
+from .errors import ConfigurationError, SessionConflict, SessionEnded, StoreError
+from .events import REASONS, logger
+from .handshake import Handshaker, Refused
+from .manager import SessionManager
+from .session import Session
+from .settings import manager_of
+from .watcher import watch
+from .websocket_close import WebSocketConnection
+
+if TYPE_CHECKING:
+    _Handler = WebSocketHandler
+else:
+    _Handler = object
+
+
+class SessionWebSocketMixin(_Handler):
+    """Gives a `WebSocketHandler` its `session`. Name it first::
+
+        class Chat(SessionWebSocketMixin, tornado.websocket.WebSocketHandler):
+            async def on_message(self, message):
+                self.session["last"] = message
+                await self.session.save()
+
+    When the session ends, in whichever process, the socket is closed with
+    code 1008 and the reason, one of `events.REASONS`, and no message is
+    handled any more. Messages are activity. A visitor without a session
+    is given one with the handshake. Pages of other sites are let in if
+    the manager's `cors_allowed_origins` lists them; an override of
+    `check_origin()` can only refuse more.
+
+    A handler with a `prepare()` of its own awaits ``super().prepare()``.
+
+    Attributes:
+        session_reload: True reads the session anew before each message.
+            A message is dropped, and reported, if it cannot be read.
+        session_anonymous: ``"refuse"`` answers a visitor without a
+            session 401.
+        session_login_required: True answers 401 if nobody is logged in.
+    """
+
+    session_reload: bool = False
+    session_anonymous: Literal["create", "refuse"] = "create"
+    session_login_required: bool = False
+
+    _session_manager: SessionManager | None = None
+    _session_connection: WebSocketConnection | None = None
+    _session_client_gone = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        order = cls.__mro__
+        if RequestHandler in order:
+            if WebSocketHandler not in order:
+                raise ConfigurationError(
+                    f"class {cls.__name__}: SessionWebSocketMixin is for WebSocketHandlers; a"
+                    f" RequestHandler takes SessionMixin: class {cls.__name__}(SessionMixin,"
+                    " RequestHandler)"
+                )
+            if order.index(WebSocketHandler) < order.index(SessionWebSocketMixin):
+                raise ConfigurationError(
+                    f"class {cls.__name__}: name SessionWebSocketMixin before the handler class, as"
+                    f" in class {cls.__name__}(SessionWebSocketMixin, WebSocketHandler)"
+                )
+        for name, allowed in (
+            ("session_anonymous", ("create", "refuse")),
+            ("session_login_required", (True, False)),
+            ("session_reload", (True, False)),
+        ):
+            if getattr(cls, name) not in allowed:
+                choice = " or ".join(map(repr, allowed))
+                raise ConfigurationError(f"class {cls.__name__}: {name} must be {choice}")
+
+    @property
+    def session_manager(self) -> SessionManager:
+        """The Application's session manager.
+
+        Raises:
+            ConfigurationError: there is none.
+        """
+        manager = self._session_manager
+        if manager is None:
+            manager = self._session_manager = manager_of(self.settings)
+        return manager
+
+    @property
+    def session(self) -> Session:
+        """This client's session, as last loaded: at the handshake, or for the message.
+
+        After its end it can be read, not written. Store changes with
+        ``await self.session.save()``.
+
+        Raises:
+            ConfigurationError: `prepare()` was overridden without
+                ``await super().prepare()``, or this is no handshake.
+        """
+        connection = self._session_connection
+        if connection is None or connection.session is None:
+            raise ConfigurationError(
+                f"{type(self).__name__}.session is not loaded: it is for WebSockets, and prepare()"
+                " must be async def and contain `await super().prepare()`"
+            )
+        return connection.session
+
+    def get_current_user(self) -> Any:
+        """Return the session's `user_id`, for `current_user` and `authenticated`."""
+        return None if self._session_connection is None else self.session.user_id
+
+    # -- the handshake -----------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Judge the handshake: the origin, then the session."""
+        manager = self.session_manager
+        manager.bind(self.settings)
+        if _is_upgrade(self):
+            vars(self)["on_close"] = _nothing  # until open() was called
+            try:
+                if not manager.origins.allows(self.request):
+                    raise Refused(403, "this origin is not accepted")
+                await self._session_open(manager)
+            except Refused as refusal:
+                self.set_status(refusal.status)
+                if refusal.status == 503:
+                    self.set_header("Retry-After", "1")
+                self.set_header("Content-Type", "text/plain; charset=UTF-8")
+                raise Finish(str(refusal)) from None
+        following = super().prepare()
+        if following is not None:
+            await following
+
+    async def _session_open(self, manager: SessionManager) -> None:
+        watch(manager)
+        handshaker = Handshaker(
+            manager,
+            manager.origins,
+            lambda id, presented: WebSocketConnection(manager, self, id),
+            self._session_forget,
+            anonymous=self.session_anonymous,
+            login_required=self.session_login_required,
+        )
+        connection = self._session_connection = await handshaker.open(self)
+        if connection.session is not None:
+            # The response that could carry a new credential is this one,
+            # and it leaves as it is.
+            connection.session._carrier = None
+
+    async def get(self, *args: Any, **kwargs: Any) -> None:
+        """Upgrade the request, and handle what comes until the socket is closed."""
+        connection = self._session_connection
+        if connection is None:
+            if _is_upgrade(self):
+                raise ConfigurationError(
+                    f"{type(self).__name__}: prepare() must be async def and contain"
+                    " `await super().prepare()`, or the socket would have no session"
+                )
+            await super().get(*args, **kwargs)  # refuses it
+            return
+        if self._session_client_gone:
+            raise Finish
+        # On this one handler, in the place of its own methods: those of
+        # an application do not call super().
+        vars(self)["open"] = partial(self._session_opened, connection, self.open)
+        vars(self)["on_message"] = partial(self._session_message, connection, self.on_message)
+        try:
+            await super().get(*args, **kwargs)
+        finally:
+            self._session_forget(connection)
+
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
+        """Finish a response; any but the 101 is the end of the connection."""
+        if self._session_connection is not None and self.get_status() != 101:
+            self._session_forget(self._session_connection)
+        return super().finish(chunk)
+
+    def on_connection_close(self) -> None:
+        """Take note that the client has gone."""
+        self._session_client_gone = True
+        if self._session_connection is not None:
+            self._session_forget(self._session_connection)
+        super().on_connection_close()
+
+    def _session_forget(self, connection: WebSocketConnection) -> None:
+        connection.left.set()
+        if connection.phase is not Phase.ENDED:
+            connection.phase, connection.reason = Phase.ENDED, "gone"
+        self.session_manager.connections.discard(connection)
+
+    # -- what the client sends ------------------------------------------------
+
+    async def _session_opened(
+        self, connection: WebSocketConnection, handle: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> None:
+        self.set_nodelay(True)  # Nagle held a close notice back for 40 ms
+        assert self.ws_connection is not None
+        connection.stream = self.ws_connection.stream
+        if connection.phase is Phase.OPEN:
+            del vars(self)["on_close"]
+            await self._session_run(connection, partial(handle, *args, **kwargs))
+        else:
+            connection.say_why()  # it ended while the 101 was made
+
+    async def _session_message(
+        self, connection: WebSocketConnection, handle: Callable[..., Any], message: str | bytes
+    ) -> None:
+        # Tornado reads the next frame when this is done, so messages stay
+        # in their order, one at a time.
+        if connection.phase is not Phase.OPEN:
+            return
+        manager, session = self.session_manager, None
+        if self.session_reload:
+            try:
+                session = await liveness.reload(manager, connection)
+            except StoreError as error:
+                manager.report("store_failed", connection.id, f"message dropped: {error}")
+                return
+            if session is None:
+                return
+        await self._session_run(connection, partial(handle, message))
+        await liveness.keep_alive(manager, connection, session)
+
+    async def _session_run(
+        self, connection: WebSocketConnection, handle: Callable[[], Any]
+    ) -> None:
+        """Call a method of the application; what follows from the session's state is a line."""
+        try:
+            result = handle()
+            if result is not None:
+                await result
+        except (SessionEnded, SessionConflict, StoreError) as error:
+            logger.warning("a message of session %s: %s", connection.id, error)
+        except WebSocketClosedError:
+            if connection.reason not in REASONS:
+                raise
+            logger.debug("session %s was written to after its end", connection.id)
+
+    def write_message(
+        self, message: str | bytes | dict[str, Any], binary: bool = False
+    ) -> asyncio.Future[None]:
+        """Send a message; see `WebSocketHandler.write_message`."""
+        written = super().write_message(message, binary)
+        written.add_done_callback(_look)
+        return written
+
+    def check_trusted_origin(self, origin: str) -> bool:
+        """Say what `prepare()` has said, by the one rule there is."""
+        return self.session_manager.origins.allows(self.request)
+
+
+def _is_upgrade(handler: RequestHandler) -> bool:
+    return handler.request.headers.get("Upgrade", "").lower() == "websocket"
+
+
+def _nothing() -> None:
+    """In the place of `on_close()`: what was not opened is not closed."""
+
+
+def _look(written: asyncio.Future[None]) -> None:
+    """Take note of a failed write, or asyncio complains: the close says it all."""
+    if not written.cancelled():
+        written.exception()

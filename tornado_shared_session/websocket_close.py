@@ -1,0 +1,58 @@
+"""One plain WebSocket, and how it is really made to go.
+
+Tornado waits five seconds for a client to answer a close; here it is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from tornado.iostream import IOStream
+from tornado.websocket import WebSocketHandler
+
+from .connections import Connection
+from .events import REASONS
+from .manager import SessionManager
+
+_GRACE = 1.0  # seconds for a client to answer a close
+_POLICY_VIOLATION, _GOING_AWAY = 1008, 1001  # RFC 6455, section 7.4.1
+
+
+class WebSocketConnection(Connection):
+    """One WebSocket with its handler.
+
+    Attributes:
+        left: set when its TCP connection is gone.
+        stream: the TCP connection, once it is a WebSocket.
+    """
+
+    __slots__ = ("_handler", "_manager", "left", "stream")
+
+    def __init__(self, manager: SessionManager, handler: WebSocketHandler, id: str) -> None:
+        super().__init__(id)
+        self._handler = handler
+        self._manager = manager
+        self.left = asyncio.Event()
+        self.stream: IOStream | None = None
+
+    def _close(self, reason: str, *, final: bool) -> None:
+        if self.session is not None and reason in REASONS and reason != "shutdown":
+            self.session._end(reason)
+        if self.stream is not None:  # else it closes as it opens
+            self.say_why()
+
+    def say_why(self) -> None:
+        """Close the WebSocket with the reason; the stream of a mute client a second later."""
+        code = _GOING_AWAY if self.reason == "shutdown" else _POLICY_VIOLATION
+        self._handler.close(code, self.reason)
+        self._manager.spawn(self._cut())
+
+    async def _cut(self) -> None:
+        try:
+            async with asyncio.timeout(_GRACE):
+                await self.left.wait()
+        except TimeoutError:
+            pass
+        finally:
+            if self.stream is not None:
+                self.stream.close()
