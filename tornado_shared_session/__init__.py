@@ -22,9 +22,11 @@ from .socketio_authenticated import authenticated
 from .stores.base import Store
 from .stores.memory import MemoryStore
 from .stores.redis import RedisStore
+from .tokens import BearerToken
 from .web import SessionMixin
 
 __all__ = [
+    "BearerToken",
     "ConfigurationError",
     "Credentials",
     "MemoryStore",
