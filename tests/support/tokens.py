@@ -61,6 +61,13 @@ async def ask(client: SocketIOTestClient, *payload: Any, namespace: str = "/") -
     return acknowledged["token"], acknowledged["errors"]
 
 
+async def enter(client: SocketIOTestClient, token: str, namespace: str = "/") -> str:
+    """Connect a namespace with a valid token in its auth; return its sid."""
+    sid = await client.connect(namespace, auth={"token": token})
+    assert await client.wait_for("gotToken") == {"token": token, "errors": ""}
+    return sid
+
+
 def heard(client: SocketIOTestClient, name: str) -> list[Any]:
     """Return the events of a name that a client has received."""
     return [event.args for event in client.events if event.name == name]
