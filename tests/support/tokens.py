@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from tests.support.sites import Site
+from tests.support.sites import Site, site
 from tornado_shared_session import BearerToken
 from tornado_shared_session.testing import SocketIOTestClient
 
@@ -71,3 +72,15 @@ async def enter(client: SocketIOTestClient, token: str, namespace: str = "/") ->
 def heard(client: SocketIOTestClient, name: str) -> list[Any]:
     """Return the events of a name that a client has received."""
     return [event.args for event in client.events if event.name == name]
+
+
+def fallback(redis_url: str, prefix: str, **changes: Any) -> AbstractAsyncContextManager[Site]:
+    """Return the application for both kinds of clients."""
+    return site(redis=redis_url, prefix=prefix, credentials="both", **changes)
+
+
+async def token_of_both(a: Site) -> str:
+    """Return a token of a session, where visitors without a header get a cookie."""
+    form = {"value": json.dumps("by token")}
+    response = await a.http().post("/note", form, headers=bearer(""))
+    return response.headers["Session-Token"]
