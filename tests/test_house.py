@@ -20,10 +20,10 @@ PACKAGE = ROOT / "tornado_shared_session"
 
 #: A module imports only from those above it. A package counts as one.
 ORDER = """
-    errors events serializers mapping record rooms stored session policy signing credentials origins
-    stores notices connections lifecycle users rotation transactions manager settings liveness
-    watcher transport handshake endpoint socketio_admission socketio_authenticated
-    socketio_gate socketio
+    errors events serializers mapping record rooms stored session policy signing credentials
+    tokens origins stores notices connections lifecycle users rotation transactions manager
+    settings liveness watcher token_state transport handshake endpoint
+    socketio_admission socketio_authenticated socketio_gate socketio_switch socketio_tokens socketio
     response streaming web websocket_close websocket cors testing
 """.split()  # noqa: SIM905
 
@@ -33,7 +33,7 @@ PUBLIC = """
     SessionWebSocketMixin CORSMixin
     RedisStore MemoryStore SignedCookie MsgpackSerializer SessionEvent
     SessionError ConfigurationError StoreError SerializationError SessionConflict SessionEnded
-    Store Credentials Serializer authenticated
+    Store Credentials Serializer authenticated BearerToken
 """.split()  # noqa: SIM905
 
 
@@ -111,8 +111,8 @@ def test_web_and_socketio_do_not_know_each_other() -> None:
         ("engineio", r"(socketio\w*|transport)\.py"),
         (
             "tornado",
-            r"(signing|credentials|origins|transport|handshake|endpoint|socketio|response|web"
-            r"|streaming|websocket\w*|cors)\.py",
+            r"(signing|credentials|tokens|origins|transport|handshake|endpoint|socketio(_tokens)?"
+            r"|response|web|streaming|websocket\w*|cors)\.py",
         ),
         ("pytest", r"(?!)"),
     ],

@@ -23,10 +23,12 @@ from .socketio_authenticated import authenticated
 from .stores.base import Store
 from .stores.memory import MemoryStore
 from .stores.redis import RedisStore
+from .tokens import BearerToken
 from .web import SessionMixin
 from .websocket import SessionWebSocketMixin
 
 __all__ = [
+    "BearerToken",
     "CORSMixin",
     "ConfigurationError",
     "Credentials",

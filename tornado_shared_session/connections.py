@@ -8,6 +8,7 @@ do: see `transport.py`.
 from __future__ import annotations
 
 import abc
+import asyncio
 import enum
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from .errors import SessionEnded, SessionError
 from .events import Reporter, logger
 from .record import Record
-from .session import Session
+from .session import Carrier, Session
 
 #: After these a client is told not to come back; after the others
 #: (expired, rotated, shutdown) its transport closes and it may try again.
@@ -44,11 +45,15 @@ class Connection(abc.ABC):
         reason: why it ended, else "".
         seen_at: when the store was last asked (monotonic seconds).
         session: as last loaded; what is seen of it after its end.
+        carrier: the way back to the client, where a connection is one.
+        rotation: held while an event of its own replaces the credential
+            it relies on; None where that cannot be.
         error: why it has no session, if it was admitted without one; its
             `id` is "" then.
     """
 
     __slots__ = (
+        "carrier",
         "deadline",
         "digest",
         "error",
@@ -58,6 +63,7 @@ class Connection(abc.ABC):
         "phase",
         "provisional",
         "reason",
+        "rotation",
         "seen_at",
         "session",
     )
@@ -74,6 +80,8 @@ class Connection(abc.ABC):
         self.seen_at = 0.0
         self.session: Session | None = None
         self.error: SessionError | None = None
+        self.carrier: Carrier | None = None
+        self.rotation: asyncio.Lock | None = None
 
     def admit(self, record: Record) -> None:
         """The session was loaded: let the connection hear and speak.

@@ -35,7 +35,10 @@ class Credentials(Protocol):
     these two methods may take its place, for instance to read a cookie
     that another framework signed. If it has a ``bind(secret,
     key_version)`` method too, it is called with the application's
-    ``cookie_secret`` before the first request.
+    ``cookie_secret`` before the first request. What responses depend on
+    is the request header Cookie, unless it says otherwise in an
+    attribute ``vary``; and requests for which a method
+    ``by_header(request)`` returns True are exempt from the XSRF check.
     """
 
     def read(self, request: HTTPServerRequest) -> list[Credential]:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from tornado.httputil import HTTPServerRequest
+from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from .connections import Phase
@@ -33,6 +34,9 @@ class Table(Host, Protocol):
 
     def connection_of(self, eio_sid: str) -> SocketConnection | None:
         """Return the connection of an Engine.IO id."""
+
+    async def open_connection(self, handler: RequestHandler) -> SocketConnection:
+        """Admit a new connection, or raise `Refused`."""
 
     async def load_session(self, connection: SocketConnection) -> Session | None:
         """Read a connection's session anew; None if that has ended."""
@@ -79,7 +83,7 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
             elif self.request.method != "GET" or query.get("EIO") != "4":
                 raise Refused(400, "not an Engine.IO 4 handshake")
             else:
-                connection = await handshaker.open(self)
+                connection = await server.open_connection(self)
                 connection.close_unless_connected(server.connect_timeout)
                 self.session_connection = connection
 
@@ -117,8 +121,9 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
 
         async def _check_upgrade(self, connection: SocketConnection) -> None:
             """An upgrade is rare, so it asks the store."""
+            asks = connection.error is None and connection.phase is not Phase.LOADING
             try:
-                if connection.error is None and await server.load_session(connection) is None:
+                if asks and await server.load_session(connection) is None:
                     raise Refused(401, "the session has ended")
             except StoreError as error:
                 raise Refused(503, "the session store cannot be asked") from error

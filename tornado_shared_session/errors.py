@@ -48,7 +48,8 @@ class SessionEnded(SessionError):
     Attributes:
         reason: one of `events.REASONS`, for instance ``"expired"``; or
             ``"ambiguous"``, which is about the request: it names several
-            live sessions, and none of them has ended.
+            live sessions, and none of them has ended; or ``"switched"``:
+            the client has since shown another session's token.
     """
 
     def __init__(self, reason: str, message: str | None = None) -> None:
@@ -62,5 +63,6 @@ _MESSAGES = {
     "revoked": "the session was revoked",
     "replaced": "the session gave way to a newer one of the same user",
     "rotated": "the credential of this session was replaced by a newer one",
+    "switched": "the client of this event has switched to another session",
     "ambiguous": "the request names several live sessions at once",
 }

@@ -7,7 +7,7 @@ hears it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -60,6 +60,9 @@ class Lifecycle:
         self.store = store
         self.policy = policy
         self.credentials = credentials
+        #: See `credentials.Credentials`; asked once rather than with each request.
+        self.vary: str = getattr(credentials, "vary", "Cookie")
+        self.by_header: Callable[[Any], bool] | None = getattr(credentials, "by_header", None)
         self.report = report
         self.connections = Connections(report)
         self._embedded = embedded

@@ -24,13 +24,26 @@ async def reload(manager: SessionManager, connection: Connection) -> Session | N
     Raises:
         StoreError: it could not be read.
     """
-    record = await manager.fetch(connection.id)
-    if connection.phase is not Phase.OPEN:
+    id = connection.id
+    record = await manager.fetch(id)
+    if connection.phase is not Phase.OPEN or connection.id is not id:
         return None
     if record is not None and record.generation == connection.generation:
         connection.verified(record.ttl, record.provisional)
-        session = connection.session = Session(manager, record)
+        session = Session(manager, record, carrier=connection.carrier)
+        connection.session = session
         return session
+    rotation = connection.rotation
+    if (
+        rotation is not None
+        and record is not None
+        and (rotation.locked() or record.generation < connection.generation)
+    ):
+        # An event of this very connection replaces its credential, or has
+        # just done so.
+        async with rotation:
+            pass
+        return await reload(manager, connection)
     end_one = manager.connections.end_one
     if record is not None:
         end_one(connection, "rotated")
@@ -66,20 +79,20 @@ async def keep_alive(
 
 
 async def _move(manager: SessionManager, connection: Connection, created_at: float) -> None:
-    policy = manager.policy
+    policy, id = manager.policy, connection.id
     if connection.provisional:
         # A socket does not make its record a normal one, but a request
         # may have done so since.
         if time.monotonic() - connection.seen_at < policy.touch_interval:
             return
-        (peek,) = await manager.store.peek([connection.id])
-        if peek is None:
+        (peek,) = await manager.store.peek([id])
+        if peek is None or connection.id is not id:
             return
         connection.verified(peek.ttl, peek.provisional)
     left = connection.deadline - time.monotonic()
     if connection.provisional or not policy.touch_due(left, created_at):
         return
-    delta = Delta(connection.id, connection.generation, policy.idle_timeout, confirm=False)
+    delta = Delta(id, connection.generation, policy.idle_timeout, confirm=False)
     committed = await manager.store.commit(delta)
-    if committed.ttl is not None:
+    if committed.ttl is not None and connection.id is id:
         connection.verified(committed.ttl, False)

@@ -7,6 +7,7 @@ watcher's.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from logging import Logger
@@ -169,7 +170,7 @@ class SessionManager(UserSessions):
         if record.provisional:
             # The cookie came back, so the client keeps cookies; a socket
             # alone does not tell.
-            return session._carrier is not None
+            return session._carrier is not None and rotation.lock(session) is None
         return self.policy.touch_due(record.ttl, record.meta.created_at)
 
     async def save(self, session: Session, *, touch: bool = True, prove: bool = False) -> None:
@@ -272,7 +273,7 @@ class SessionManager(UserSessions):
 
     async def rotate(self, session: Session, user_id: str | None, login: bool) -> None:
         """See `Session.regenerate` and `Session.login`."""
-        async with session._alone():
+        async with session._alone(), rotation.lock(session) or contextlib.nullcontext():
             await rotation.rotate(self, session, user_id, login)
 
     async def destroy_session(self, session: Session) -> None:

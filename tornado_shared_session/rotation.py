@@ -7,6 +7,7 @@ reach the client, so there has to be a response to carry it.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Protocol
@@ -46,6 +47,14 @@ def issuing(session: Session, what: str) -> Carrier:
             " client: do it in an HTTP handler, before flush() or finish()"
         )
     return carrier
+
+
+def lock(session: Session) -> asyncio.Lock | None:
+    """Return what is held while a session's own socket connection changes its credential.
+
+    None: the way to the client is a response.
+    """
+    return getattr(session._carrier, "rotation", None)
 
 
 async def rotate(manager: Rotator, session: Session, user_id: str | None, login: bool) -> None:

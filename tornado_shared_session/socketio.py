@@ -26,12 +26,14 @@ from .policy import Duration, seconds
 from .rooms import RESERVED_ROOMS, user_room
 from .session import Session
 from .socketio_admission import current
-from .socketio_gate import Gate
+from .socketio_tokens import Tokens
+from .token_state import without_tokens
+from .tokens import BearerToken
 from .transport import SocketConnection
 from .watcher import watch
 
 
-class SessionServerMixin(Gate):
+class SessionServerMixin(Tokens):
     """The behaviour of `SessionServer`, for a subclass of your own::
 
         class MyServer(SessionServerMixin, socketio.AsyncServer): ...
@@ -53,6 +55,8 @@ class SessionServerMixin(Gate):
             `get_session` raises the error.
         connect_timeout: seconds until a transport on which no namespace
             was connected is closed.
+        auth_timeout: in token mode, seconds until a client that has not
+            shown its token is closed.
         cors_allowed_origins: exact origins besides the page's own;
             default: those of the manager.
         kwargs: as for `socketio.AsyncServer`.
@@ -71,6 +75,7 @@ class SessionServerMixin(Gate):
         autosave: bool = False,
         on_session_error: Literal["refuse", "pass"] = "refuse",
         connect_timeout: Duration = 20,
+        auth_timeout: Duration = 20,
         cors_allowed_origins: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -98,6 +103,10 @@ class SessionServerMixin(Gate):
         self._autosave = autosave
         self._pass_errors = on_session_error == "pass"
         self.connect_timeout = seconds("connect_timeout", connect_timeout)
+        self.auth_timeout = seconds("auth_timeout", auth_timeout)
+        credentials = sessions.credentials
+        self.tokens = credentials if isinstance(credentials, BearerToken) else None
+        self._creates, self._login_required = anonymous == "create", login_required
         self._by_eio: dict[str, SocketConnection] = {}
         self._by_sid: dict[str, SocketConnection] = {}
         self.handshaker = Handshaker(
@@ -119,6 +128,8 @@ class SessionServerMixin(Gate):
             ),
             **kwargs,
         )
+        if self.tokens is not None:
+            self.eio.logger.addFilter(without_tokens)
 
     # -- the shared session, python-socketio's spelling ----------------------
 
@@ -145,9 +156,12 @@ class SessionServerMixin(Gate):
         if connection.error is not None:
             raise connection.error.with_traceback(None)
         event = current.get()
-        if event is not None and event.connection is connection and event.session is not None:
-            session, event.session = event.session, None
-            return session
+        if event is not None and event.connection is connection:
+            if event.session is not None:
+                session, event.session = event.session, None
+                return session
+            if event.id and event.id is not connection.id:
+                raise SessionEnded("switched")
         if connection.phase is Phase.ENDED:
             return await self._session_of_ended(connection)
         loaded = await self.load_session(connection)

@@ -12,11 +12,20 @@ them goes.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import socketio
-from socketio.packet import ACK, BINARY_ACK, BINARY_EVENT, CONNECT_ERROR, EVENT
+from socketio.packet import (
+    ACK,
+    BINARY_ACK,
+    BINARY_EVENT,
+    CONNECT,
+    CONNECT_ERROR,
+    DISCONNECT,
+    EVENT,
+)
 
 from .connections import Phase
 from .errors import SessionEnded, StoreError
@@ -26,6 +35,7 @@ from .session import Session
 from .transport import SocketConnection
 
 _WITHHELD = frozenset({EVENT, ACK, BINARY_EVENT, BINARY_ACK})
+_CONNECTING = frozenset({CONNECT, CONNECT_ERROR, DISCONNECT})
 _WITHHELD_MOST = 256  # packets kept for a namespace whose connect handler takes its time
 _REFUSED_GRACE = 1.0  # seconds until a transport with no namespace left is closed
 # How a connect handler says no, on purpose.
@@ -38,11 +48,12 @@ class Event:
     Attributes:
         connection: which sent it.
         session: what was loaded for it, until it is handed out.
+        id: of the session that it is an event of; "" once the handler is done.
         handed: what `get_session` handed out, with autosave.
         connects: it is a namespace CONNECT.
     """
 
-    __slots__ = ("connection", "connects", "handed", "session")
+    __slots__ = ("connection", "connects", "handed", "id", "session")
 
     def __init__(
         self,
@@ -53,6 +64,7 @@ class Event:
         connects: bool = False,
     ) -> None:
         self.connection = connection
+        self.id = connection.id
         self.session = session
         self.handed: list[Session] | None = [] if autosave else None
         self.connects = connects
@@ -98,15 +110,25 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
             await self._refuse(connection, namespace)  # connected, or about to be
             return
         connection.withheld[namespace] = []
+        connect = super()._handle_connect
+        await self._decide(connection, namespace, lambda: connect(eio_sid, namespace, data))
+
+    async def _decide(
+        self,
+        connection: SocketConnection,
+        namespace: str,
+        connect: Callable[[], Awaitable[None]],
+    ) -> None:
         try:
             go, session = await self._read_for_connect(connection)
             if go:
                 handled = Event(connection, session, self._autosave, connects=True)
                 token = current.set(handled)
                 try:
-                    await super()._handle_connect(eio_sid, namespace, data)
+                    await connect()
                 finally:
                     handled.session = None  # a task that the handler started reads anew
+                    handled.id = ""
                     current.reset(token)
         except StoreError as error:
             self.sessions.report("store_failed", connection.id, f"connect refused: {error}")
@@ -207,7 +229,12 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
 
     async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
         connection = self._by_eio.get(eio_sid)
-        if connection is None or connection.phase is not Phase.OPEN:
+        if connection is None:
+            return
+        if connection.phase is not Phase.OPEN and (
+            # A client that has not shown its token yet connects all the same.
+            connection.phase is Phase.ENDED or pkt.packet_type not in _CONNECTING
+        ):
             return
         send = super()._send_packet
         withheld = connection.withheld and pkt.packet_type in _WITHHELD

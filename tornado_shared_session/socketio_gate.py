@@ -27,6 +27,7 @@ from .errors import SessionConflict, SessionEnded, StoreError
 from .events import REASONS, logger
 from .session import Session
 from .socketio_admission import Admission, Event, current
+from .tokens import BearerToken
 from .transport import SocketConnection, release
 
 
@@ -35,6 +36,7 @@ class Gate(Admission):
 
     _reload_events: bool
     connect_timeout: float
+    tokens: BearerToken | None
 
     # -- for the transport and the handshake -----------------------------------
 
@@ -91,12 +93,14 @@ class Gate(Admission):
         # The environ goes to handlers, logs and the admin page; the
         # cookie header, which holds the credential, does not.
         environ.pop("HTTP_COOKIE", None)
+        if self.tokens is not None and self.tokens.by_header(handler.request):
+            environ.pop("HTTP_AUTHORIZATION", None)
         await super()._handle_eio_connect(eio_sid, environ)
         return None
 
     async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
         connection = self._by_eio.get(eio_sid)
-        if connection is not None and connection.phase is Phase.OPEN:
+        if connection is not None and connection.phase is not Phase.ENDED:
             await super()._handle_eio_message(eio_sid, data)
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
@@ -111,7 +115,13 @@ class Gate(Admission):
         # "connect" and "disconnect" are the server's to trigger; from a
         # client they would run those handlers past every check.
         if data and data[0] not in self.reserved_events:
+            if self.tokens is not None and await self._took(eio_sid, namespace, id, data):
+                return
             await super()._handle_event(eio_sid, namespace, id, data)
+
+    async def _took(self, eio_sid: str, namespace: str, id: Any, data: list[Any]) -> bool:
+        """In token mode: whether an event is not one for the application."""
+        raise NotImplementedError
 
     async def _handle_ack(self, eio_sid: str, namespace: str, id: Any, data: Any) -> None:
         connection = self._by_eio.get(eio_sid)
@@ -141,6 +151,7 @@ class Gate(Admission):
         go, session = await self._before(connection)
         if not go:
             return self.not_handled  # so that no acknowledgement is sent
+        id = connection.id
         handled = Event(connection, session, self._autosave)
         token = current.set(handled)
         try:
@@ -152,9 +163,13 @@ class Gate(Admission):
             return self.not_handled
         finally:
             handled.session = None  # a task that the handler started reads anew
+            handled.id = ""
             current.reset(token)
+        if connection.id is not id:
+            return self.not_handled  # it has switched to another session
         await liveness.keep_alive(self.sessions, connection, session)
-        return result if connection.phase is Phase.OPEN else self.not_handled
+        go = connection.phase is Phase.OPEN and connection.id is id
+        return result if go else self.not_handled
 
     async def _before(self, connection: SocketConnection) -> tuple[bool, Session | None]:
         """Whether what the client sent may be handled, and the session if it was read."""

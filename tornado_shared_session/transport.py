@@ -24,6 +24,7 @@ from tornado.websocket import WebSocketHandler
 from .connections import Connection
 from .events import logger
 from .record import Credential
+from .token_state import TokenState
 
 _DRAIN = 1.0  # seconds for a polling client to fetch what is queued
 _GRACE = 1.0  # seconds for a client to answer a WebSocket close
@@ -55,6 +56,7 @@ class SocketConnection(Connection):
         sids: Socket.IO's ids of it, by namespace.
         withheld: packets per namespace whose connect is under way.
         farewell: what is said once it has ended.
+        tokens: what it showed and was given, in token mode.
     """
 
     __slots__ = (
@@ -68,6 +70,7 @@ class SocketConnection(Connection):
         "presented",
         "sids",
         "timer",
+        "tokens",
         "withheld",
     )
 
@@ -82,11 +85,14 @@ class SocketConnection(Connection):
         self.withheld: dict[str, list[Any]] = {}
         self.farewell: list[Any] = []
         self.last_namespace = "/"
+        self.tokens: TokenState | None = None
         self.timer: asyncio.TimerHandle | None = None
         self._left: asyncio.Event | None = None
 
     def shows_another_secret(self, credentials: list[Credential]) -> bool:
         """Whether of its session there is only an older, or a newer, credential."""
+        if self.tokens is not None and self.tokens.shown == {one.digest for one in credentials}:
+            return False  # the header of the handshake, though it got a newer token since
         own = [credential.digest for credential in credentials if credential.id == self.id]
         return bool(own) and self.digest not in own
 
@@ -117,6 +123,12 @@ class SocketConnection(Connection):
         self.timer = None
         if not self.sids:
             self.end("never_connected")  # no namespace, so no client hears it
+
+    def put(self, packet: str | bytes) -> None:
+        """Queue a Socket.IO packet, past everything that holds packets back."""
+        socket = self.host.eio.sockets.get(self.eio_sid)
+        if socket is not None and not socket.closed:
+            socket.queue.put_nowait(Packet(MESSAGE, packet))
 
     def leave(self, handler: WebSocketHandler) -> None:
         """One of its WebSockets is closed."""

@@ -255,7 +255,11 @@ class Watcher:
             if connection.phase is Phase.LOADING:
                 connection.minimum = max(connection.minimum, peek.generation)
             elif connection.generation < peek.generation:
-                connections.end_one(connection, "rotated")
+                if connection.rotation is not None and connection.rotation.locked():
+                    # Perhaps by an event of its own: look again when it is done.
+                    asyncio.get_running_loop().call_later(_RETRY, self._ask, id, "rotated")
+                else:
+                    connections.end_one(connection, "rotated")
             else:
                 connection.verified(peek.ttl, peek.provisional)
                 self.expect(id, connection.deadline)

@@ -199,6 +199,12 @@ class SessionMixin(SavedResponse):
             return None  # an error page must not fail for want of a user
         return self.session.user_id
 
+    def check_xsrf_cookie(self) -> None:
+        """Check what browsers send by themselves; an Authorization header is not of that kind."""
+        by_header = self.session_manager.by_header
+        if by_header is None or not by_header(self.request):
+            super().check_xsrf_cookie()
+
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         """Send an error page; errors of the session have a status of their own."""
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
@@ -263,7 +269,7 @@ class SessionMixin(SavedResponse):
         if self._session_retry and self.get_status() == 503:
             self.set_header("Retry-After", _RETRY_AFTER)
         if self._session_used:
-            self._session_vary("Cookie")
+            self._session_vary(self.session_manager.vary)
         carrier = self._session_carrier
         if carrier is not None and (carrier.credential is not None or carrier.revoke):
             # Taken, so that the error page of a failure here can leave.

@@ -13,6 +13,7 @@ import asyncio
 import gc
 import json
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -22,15 +23,24 @@ import tornado.web
 from tests.apps.runner import run, say
 from tests.apps.shared_events import Shared, add_events, bump, describe
 from tornado_shared_session import (
+    BearerToken,
+    Credentials,
     MemoryStore,
     RedisStore,
     SessionManager,
     SessionMixin,
     SessionServer,
+    SignedCookie,
     get_tornado_handler,
 )
 from tornado_shared_session.watcher import Watcher
 
+#: What `--credentials` may be.
+CREDENTIALS: dict[str, Callable[[], Credentials]] = {
+    "cookie": SignedCookie,
+    "token": BearerToken,
+    "both": lambda: BearerToken(fallback=SignedCookie()),
+}
 SECRET = "a secret that both processes know, and nobody else"
 
 
@@ -151,6 +161,7 @@ def build(args: argparse.Namespace, **server: Any) -> Shared:
         touch_interval=args.touch_interval,
         reload_interval=args.reload_interval,
         max_unverified=args.max_unverified,
+        credentials=CREDENTIALS[args.credentials](),
     )
     if args.no_notices or args.no_deadlines:
         watcher = Watcher(manager, notices=not args.no_notices, deadlines=not args.no_deadlines)
@@ -208,6 +219,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--connect-timeout", type=float, default=20)
     parser.add_argument("--reload", default="event")
     parser.add_argument("--anonymous", default="create")
+    parser.add_argument("--credentials", default="cookie")
     parser.add_argument("--login-required", action="store_true")
     parser.add_argument("--client-manager", action="store_true")
     parser.add_argument("--no-notices", action="store_true")

@@ -78,7 +78,9 @@ def add_events(shared: Shared, namespace: str = "/") -> None:
 
     @on("connect", namespace=namespace)
     async def connect(sid: str, environ: dict[str, Any], auth: Any) -> None:
-        shared.tell(connect=sid, environ=sorted(environ))
+        shared.tell(connect=sid, environ=sorted(environ), auth=auth)
+        if isinstance(auth, dict):
+            auth = auth.get("do")
         if auth == "refuse":
             raise socketio.exceptions.ConnectionRefusedError("not you", {"why": "told"})
         if auth == "raise":

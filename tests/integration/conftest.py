@@ -14,3 +14,10 @@ async def a(redis_url: str, prefix: str) -> AsyncIterator[Site]:
     """The application of `tests.apps.shared` on real Redis."""
     async with site(redis=redis_url, prefix=prefix) as running:
         yield running
+
+
+@pytest.fixture
+async def tokens(redis_url: str, prefix: str) -> AsyncIterator[Site]:
+    """The same application in token mode."""
+    async with site(redis=redis_url, prefix=prefix, credentials="token") as running:
+        yield running
