@@ -194,6 +194,22 @@ async def test_an_event_of_the_session_before_is_not_acknowledged(a: Site, trans
         assert (await client.emit("whoami"))["data"] == {"note": 2}
 
 
+async def test_an_event_that_outlives_its_session_is_not_acknowledged(
+    a: Site, transport: str
+) -> None:
+    """Though its handler has done its work: the client is somebody else by now."""
+    first, second = await token_of(a, note=1), await token_of(a, note=2)
+    async with a.client(transport) as client:
+        await enter(client, first)
+        event = asyncio.ensure_future(client.emit("slow", "late", True, timeout=0.6))
+        await until(lambda: a.shared.heard("slow"))
+        assert await ask(client, {"token": second}) == (second, "")
+        a.shared.go.set()
+        with pytest.raises(TimeoutError):
+            await event  # time is what is meant: no acknowledgement comes
+        assert (await whoami(a, first))["data"] == {"note": 1, "late": True}
+
+
 async def test_nothing_is_heard_or_handled_while_it_switches(a: Site) -> None:
     """Neither as the old session nor as the new one."""
     first, second = await token_of(a, note=1), await token_of(a, note=2)

@@ -203,6 +203,14 @@ TABLE = {
         "if False:",
         SWITCH + "test_an_event_of_the_session_before_is_not_acknowledged" + WS,
     ),
+    "an event is acknowledged to another session": (
+        "socketio_gate.py",
+        """        if connection.id is not id:
+            return self.not_handled  # it has switched to another session
+""",
+        "        id = connection.id\n",
+        SWITCH + "test_an_event_that_outlives_its_session_is_not_acknowledged" + WS,
+    ),
     "what was made for a socket stays": (
         "socketio_switch.py",
         "await store.delete(id, generation=peek.generation)",

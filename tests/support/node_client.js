@@ -66,6 +66,7 @@ const commands = {
     listen();
   },
   reconnect() { socket.connect(); },
+  set_auth({ values }) { socket.auth = values; },
   disconnect() { socket.disconnect(); },
   // As when the network goes: no goodbye, the client comes back by itself.
   cut() { socket.io.engine.close(); },

@@ -135,6 +135,10 @@ class NodeClient:
         """Replace what is in the jar, as a login in the same browser does."""
         self.command("set_cookies", values=dict(cookies))
 
+    def set_auth(self, **values: Any) -> None:
+        """Replace what is sent with the next CONNECT, as a page does that was told a token."""
+        self.command("set_auth", values=values)
+
     def answer_with(self, *args: Any) -> None:
         """Set the acknowledgement of every later event that wants one."""
         self.command("replies", args=args)
