@@ -24,7 +24,7 @@ ORDER = """
     tokens origins stores notices connections lifecycle users rotation transactions manager
     settings liveness watcher token_state transport handshake endpoint
     socketio_admission socketio_authenticated socketio_gate socketio_switch socketio_tokens socketio
-    response streaming web websocket_close websocket cors testing
+    response carrier streaming web websocket_close websocket cors testing
 """.split()  # noqa: SIM905
 
 #: The documented public names.

@@ -7,12 +7,12 @@ errors of the session into statuses, and a new credential into a header.
 
 from __future__ import annotations
 
-import weakref
 from typing import Any
 
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
+from .carrier import ResponseCarrier
 from .errors import (
     ConfigurationError,
     SerializationError,
@@ -23,7 +23,6 @@ from .errors import (
 )
 from .events import logger
 from .manager import SessionManager
-from .record import Credential
 from .response import SavedResponse
 from .session import Session
 from .settings import manager_of
@@ -39,50 +38,6 @@ _STATUS: tuple[tuple[type[SessionError], int], ...] = (
     (SerializationError, 500),
 )
 _RETRY_AFTER = "1"  # seconds; a store that is back is used at once
-
-
-class _Carrier:
-    """The way from a session back to the browser: this handler's response."""
-
-    __slots__ = ("_handler", "_user_id", "credential", "renewal", "revoke", "rotated")
-
-    def __init__(self, handler: SessionMixin) -> None:
-        # Weak, or each request would leave a cycle to the garbage
-        # collector: 20 us of CPU each, and pauses of 20 ms.
-        self._handler = weakref.ref(handler)
-        self._user_id: str | None = None  # whom `current_user` is about
-        self.credential: Credential | None = None
-        self.renewal: Credential | None = None  # the present one, signed with an older key
-        self.revoke = False
-        self.rotated = False
-
-    def can_issue(self) -> bool:
-        handler = self._handler()
-        return handler is not None and handler._session_can_issue()
-
-    def issued(self, credential: Credential, user_id: str | None) -> None:
-        if credential.renew:
-            self.renewal = credential
-            return
-        self.credential, self.renewal = credential, None
-        self.rotated = True
-        self.revoke = False
-        handler = self._handler()
-        if handler is not None and user_id is not None and user_id != self._user_id:
-            self._user_id = user_id
-            # Through the handler's own method, which may make more of an id.
-            handler.current_user = handler.get_current_user()
-
-    def loaded(self, session: Session) -> None:
-        self._user_id = session.user_id
-
-    def revoked(self) -> None:
-        self.credential = self.renewal = None
-        self.revoke = True
-        self._user_id = None
-        handler = self._handler()
-        if handler is not None:
-            handler.current_user = None
 
 
 class SessionMixin(SavedResponse):
@@ -112,7 +67,7 @@ class SessionMixin(SavedResponse):
 
     _session: Session | None = None
     _session_manager: SessionManager | None = None
-    _session_carrier: _Carrier | None = None  # set by prepare()
+    _session_carrier: ResponseCarrier | None = None  # set by prepare()
     _session_failure: StoreError | None = None
     _session_used = False  # the handler looked at it, so the response depends on it
     _session_in_error = False
@@ -172,7 +127,7 @@ class SessionMixin(SavedResponse):
         manager = self.session_manager
         manager.bind(self.settings)
         presented = manager.credentials.read(self.request)
-        carrier = self._session_carrier = _Carrier(self)
+        carrier = self._session_carrier = ResponseCarrier(self)
         try:
             if not manager._started:
                 await manager._ensure_started()
