@@ -22,6 +22,7 @@ import pytest
 from tests.support.browser import Browser
 from tests.support.chromium import Chromium
 from tests.support.logs import LogWatch
+from tests.support.mariadb import HOW, MariaDBServer
 from tests.support.ran import PROGRAMS
 from tornado_shared_session.testing import RedisServer
 
@@ -145,6 +146,48 @@ def _started_redis() -> RedisServer:
 def redis_url(redis_server: RedisServer) -> str:
     """The address of the private Redis."""
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDBServer]:
+    """A private MariaDB for the whole run."""
+    with _started_mariadb() as server:
+        PROGRAMS["MariaDB"] = server.version
+        yield server
+
+
+@pytest.fixture
+def own_mariadb() -> Iterator[MariaDBServer]:
+    """A MariaDB for one test only, that it may kill or pause."""
+    with _started_mariadb() as server:
+        yield server
+
+
+def _started_mariadb() -> MariaDBServer:
+    if MariaDBServer.find_binary() is None:
+        pytest.skip(HOW)
+    return MariaDBServer()
+
+
+@pytest.fixture
+def sql_url(request: pytest.FixtureRequest, tmp_path: Path, sql_backend: str) -> str:
+    """The address of a database of the kind `sql_backend`."""
+    if sql_backend == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/sessions.db"
+    server: MariaDBServer = request.getfixturevalue("mariadb")
+    return server.url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
+def sql_backend(request: pytest.FixtureRequest) -> str:
+    """Run the test on each kind of SQL database."""
+    return str(request.param)
+
+
+@pytest.fixture
+def table_prefix(prefix: str) -> str:
+    """The beginning of table names that no other test uses."""
+    return prefix.replace(".", "_").replace(":", "_")
 
 
 @pytest.fixture(scope="session")

@@ -105,6 +105,8 @@ def test_web_and_socketio_do_not_know_each_other() -> None:
     [
         ("redis", r"stores/redis\w*\.py"),
         ("hiredis", r"stores/redis\w*\.py"),
+        ("sqlalchemy", r"stores/sql\w*\.py"),
+        ("greenlet", r"stores/sql\.py"),
         ("socketio", r"socketio\w*\.py"),
         ("engineio", r"(socketio\w*|transport)\.py"),
         (
