@@ -15,14 +15,14 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.support.browser import Browser
 from tests.support.chromium import Chromium
+from tests.support.databases import MariaDBServer, PostgresServer, SQLServer
 from tests.support.logs import LogWatch
-from tests.support.mariadb import HOW, MariaDBServer
 from tests.support.ran import PROGRAMS
 from tornado_shared_session.testing import RedisServer
 
@@ -151,37 +151,47 @@ def redis_url(redis_server: RedisServer) -> str:
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaDBServer]:
     """A private MariaDB for the whole run."""
-    with _started_mariadb() as server:
-        PROGRAMS["MariaDB"] = server.version
+    with _started_sql(MariaDBServer()) as server:
         yield server
 
 
 @pytest.fixture
 def own_mariadb() -> Iterator[MariaDBServer]:
     """A MariaDB for one test only, that it may kill or pause."""
-    with _started_mariadb() as server:
+    with _started_sql(MariaDBServer()) as server:
         yield server
 
 
-def _started_mariadb() -> MariaDBServer:
-    if MariaDBServer.find_binary() is None:
-        pytest.skip(HOW)
-    return MariaDBServer()
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A private PostgreSQL for the whole run."""
+    with _started_sql(PostgresServer()) as server:
+        yield server
 
 
-@pytest.fixture
-def sql_url(request: pytest.FixtureRequest, tmp_path: Path, sql_backend: str) -> str:
-    """The address of a database of the kind `sql_backend`."""
-    if sql_backend == "sqlite":
+_Server = TypeVar("_Server", bound=SQLServer)
+
+
+def _started_sql(server: _Server) -> _Server:
+    if not server.is_installed():
+        pytest.skip(server.how)
+    PROGRAMS[server.name] = server.version
+    return server
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("mariadb", marks=pytest.mark.mariadb),
+        pytest.param("postgres", marks=pytest.mark.postgres),
+    ]
+)
+def sql_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Run the test on each kind of SQL database: its address."""
+    if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path}/sessions.db"
-    server: MariaDBServer = request.getfixturevalue("mariadb")
+    server: SQLServer = request.getfixturevalue(request.param)
     return server.url
-
-
-@pytest.fixture(params=["sqlite", pytest.param("mariadb", marks=pytest.mark.mariadb)])
-def sql_backend(request: pytest.FixtureRequest) -> str:
-    """Run the test on each kind of SQL database."""
-    return str(request.param)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ class TestRedisStore(StoreContract):
 
 
 class TestSQLStore(StoreContract):
-    """The store for those who have a database: SQLite, and a real MariaDB."""
+    """The store for those who have a database: SQLite, real MariaDB and PostgreSQL."""
 
     @pytest.fixture
     async def store(self, sql_url: str, table_prefix: str) -> AsyncIterator[Store]:
