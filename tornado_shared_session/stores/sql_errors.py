@@ -77,11 +77,13 @@ def explain(error: Exception) -> StoreError:
 def _code(error: DBAPIError) -> int | str | None:
     """Return MySQL's number, PostgreSQL's SQLSTATE or SQLite's name of an error."""
     orig = error.orig
+    first = orig.args[0] if orig is not None and orig.args else None
+    if isinstance(first, int):  # PyMySQL 1.2 adds an SQLSTATE, which says less
+        return first
     for name in ("sqlstate", "sqlite_errorname"):
         if isinstance(code := getattr(orig, name, None), str):
             return code
-    first = orig.args[0] if orig is not None and orig.args else None
-    return first if isinstance(first, int) else None
+    return None
 
 
 def _is_sqlite_busy(error: DBAPIError) -> bool:

@@ -49,18 +49,19 @@ class Writes:
         }
 
         async def work(connection: AsyncConnection, attempt: Attempt) -> bool:
-            for _ in range(2):
+            while True:
                 try:
                     await connection.execute(statements.create, row)
                     return True
                 except IntegrityError:
-                    # Nobody else has this secret: a row with it is what
-                    # we have sent before the connection broke.
                     found = await connection.execute(statements.owner, {"id_": meta.id})
                     if (stored := found.first()) is not None:
+                        # Nobody else has this secret: a row with it is what
+                        # was sent before the connection broke.
                         return attempt.repeated and stored.meta == row["meta_"]
-                    await connection.execute(statements.replace, {"id_": meta.id})
-            return False
+                    expired = await connection.execute(statements.replace, {"id_": meta.id})
+                    if not expired.rowcount:
+                        raise
 
         return await self._database.run(work)
 
