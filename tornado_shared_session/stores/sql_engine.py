@@ -84,11 +84,14 @@ class Database:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def run(self, work: Work[_T], *, within: float | None = None) -> _T:
+    async def run(
+        self, work: Work[_T], *, within: float | None = None, turn: asyncio.Lock | None = None
+    ) -> _T:
         """Run an operation, again where that is safe; return its result.
 
-        `within` are the seconds for it, if they are others than `timeout`.
-        Cancelling the caller leaves the operation to itself.
+        `within` are the seconds for it, if they are others than
+        `timeout`; `turn` is held while it goes on. Cancelling the caller
+        leaves the operation to itself.
 
         Raises:
             StoreError: no connection, no answer in time, or refused.
@@ -98,7 +101,7 @@ class Database:
         if loop is not self._loop:
             self._check_loop(loop)
         seconds = self.timeout if within is None else within
-        task = loop.create_task(self._repeat(work))
+        task = loop.create_task(self._repeat(work) if turn is None else self._queue(turn, work))
         self._tasks.add(task)
         end = loop.call_later(seconds, task.cancel)
         task.add_done_callback(lambda done: self._finished(done, end))
@@ -137,6 +140,10 @@ class Database:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # seen: its caller may be gone
+
+    async def _queue(self, turn: asyncio.Lock, work: Work[_T]) -> _T:
+        async with turn:
+            return await self._repeat(work)
 
     async def _repeat(self, work: Work[_T]) -> _T:
         attempt, undone, lost = Attempt(), 0, 0

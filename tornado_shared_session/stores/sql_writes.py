@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ..errors import SessionConflict, SessionEnded, StoreError
 from ..record import CorruptRecord, Delta, Meta, NewerFormat, Record
 from .base import Committed, Deleted
-from .sql_engine import LATE, Attempt, Database
+from .sql_engine import Attempt, Database
 from .sql_schema import milliseconds, pack, unpack
 from .sql_statements import Change, Statements
 
@@ -33,7 +33,8 @@ class Writes:
     def __init__(self, database: Database, statements: Statements) -> None:
         self._database = database
         self._statements = statements
-        # Held while a session is committed: rivals of this process queue.
+        # Held while a session is committed: those of this process queue, and
+        # one whose caller went away is over before the next begins.
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def create(self, record: Record, absolute: float) -> bool:
@@ -70,18 +71,8 @@ class Writes:
         lock = self._turns.get(delta.id)
         if lock is None:
             self._turns[delta.id] = lock = asyncio.Lock()
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._database.timeout
-        try:
-            async with asyncio.timeout_at(end):
-                await lock.acquire()
-        except TimeoutError:
-            raise StoreError(LATE) from None
-        try:
-            work = functools.partial(self._merge, delta)
-            return await self._database.run(work, within=end - loop.time())
-        finally:
-            lock.release()
+        work = functools.partial(self._merge, delta)
+        return await self._database.run(work, turn=lock)
 
     async def _merge(
         self, delta: Delta, connection: AsyncConnection, attempt: Attempt
