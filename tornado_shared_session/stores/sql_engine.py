@@ -233,7 +233,7 @@ def _connect(url: Any, timeout: float) -> AsyncEngine:
             f"the driver of {parsed.drivername}:// is not installed; write {driver}:// and"
             " install it with: pip install tornado_shared_session[sql]"
         ) from error
-    except (InvalidRequestError, NoSuchModuleError):
+    except (ArgumentError, InvalidRequestError, NoSuchModuleError):
         raise ConfigurationError(
             f"{parsed.drivername}:// has no asyncio driver; write {driver}:// and install it"
             " with: pip install tornado_shared_session[sql]"
