@@ -249,6 +249,25 @@ async def test_a_cancelled_commit_is_whole_or_not_at_all(store: SQLStore) -> Non
     assert pool(store).checkedout() == 0
 
 
+@mariadb_only
+async def test_a_cancelled_commit_never_lands_after_a_later_one(
+    wired: SQLStore, proxy: FaultProxy
+) -> None:
+    """Its caller is gone, but the next commit of the session waits for its end."""
+    id = await stored(wired)
+    hold = proxy.hold(b"UPDATE", count=1)
+    first = asyncio.ensure_future(wired.commit(Delta(id, 1, 0, set={b"a": b"first"})))
+    await asyncio.wait_for(hold.reached.wait(), 3)
+    first.cancel()
+    later = asyncio.ensure_future(wired.commit(Delta(id, 1, 0, set={b"a": b"later"})))
+    await asyncio.wait([later], timeout=0.2)
+    hold.release()
+    assert (await later).version == 3
+    record = await wired.load(id)
+    assert record is not None
+    assert record.values == {b"a": b"later"}
+
+
 async def test_an_interrupted_connection_is_closed_not_given_back(
     sql_url: str, table_prefix: str
 ) -> None:
