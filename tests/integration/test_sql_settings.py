@@ -96,7 +96,7 @@ def test_the_package_does_not_import_sqlalchemy() -> None:
 async def test_an_engine_of_the_users_stays_theirs(sql_url: str, table_prefix: str) -> None:
     """It serves, with whatever isolation it has, and is open after the store was closed."""
     engine = create_async_engine(sql_url)
-    store = SQLStore(engine, prefix=table_prefix)
+    store = SQLStore(engine, prefix=table_prefix, timeout=5)  # rivals on SQLite do not queue
     await store.create_tables()
     ids = await asyncio.gather(*(stored(store, a=b"1") for _ in range(30)))
     await asyncio.gather(*(store.commit(Delta(id, 1, 0, set={b"a": b"2"})) for id in ids))

@@ -106,8 +106,8 @@ MUTANTS = {
     ),
     "commits of one session do not queue": Broken(
         "stores/sql_engine.py",
-        "self._repeat(work) if turn is None else self._queue(turn, work)",
-        "self._repeat(work)",
+        "repeat if turn is None else _queue(turn, repeat)",
+        "repeat",
         OUTAGE + "test_a_cancelled_commit_never_lands_after_a_later_one",
     ),
     "a deadlock is an error": Broken(

@@ -10,32 +10,21 @@ back or, when it was interrupted, closed.
 from __future__ import annotations
 
 import asyncio
-import math
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Executable
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    InvalidRequestError,
-    NoSuchModuleError,
-    SQLAlchemyError,
-)
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, QueuePool
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..errors import ConfigurationError, SessionError, StoreError
 from ..events import logger
+from .sql_connect import borrow, connect
 from .sql_errors import Failure, classify, explain
-from .sql_schema import DRIVERS
 
 _T = TypeVar("_T")
 
-_CONNECTIONS = 10  # per process; whoever finds all of them in use waits
-_RECYCLE = 1800  # seconds; proxies and servers drop what is idle for hours
 _UNDONE_MOST = 6  # times that what a database rolled back is sent again
 LATE = "the session database did not answer in time"
 _LOST_MOST = 2  # times that a connection may break before anything was changed
@@ -48,13 +37,17 @@ class Attempt:
         unsafe: what has been sent may not be sent again, unless the
             database says that it was rolled back.
         repeated: something was sent before and its answer was lost.
+        connecting: it waits for a connection.
+        late: nobody waits for it any more.
     """
 
-    __slots__ = ("repeated", "unsafe")
+    __slots__ = ("connecting", "late", "repeated", "unsafe")
 
     def __init__(self) -> None:
         self.unsafe = False
         self.repeated = False
+        self.connecting = False
+        self.late = False
 
 
 Work = Callable[[AsyncConnection, Attempt], Awaitable[_T]]
@@ -72,12 +65,12 @@ class Database:
     """
 
     def __init__(self, url_or_engine: Any, timeout: float) -> None:
-        self.timeout = timeout
+        self.timeout = self._grace = timeout
         self._owned = not isinstance(url_or_engine, AsyncEngine)
         if self._owned:
-            self.engine = _connect(url_or_engine, timeout)
+            self.engine = connect(url_or_engine, timeout)
         else:
-            self.engine = _borrow(url_or_engine)
+            self.engine = borrow(url_or_engine)
         self.backend = self.engine.dialect.name
         #: How to create what is missing; set by the store.
         self.remedy = ""
@@ -101,9 +94,11 @@ class Database:
         if loop is not self._loop:
             self._check_loop(loop)
         seconds = self.timeout if within is None else within
-        task = loop.create_task(self._repeat(work) if turn is None else self._queue(turn, work))
+        attempt = Attempt()
+        repeat = self._repeat(work, attempt)
+        task = loop.create_task(repeat if turn is None else _queue(turn, repeat))
         self._tasks.add(task)
-        end = loop.call_later(seconds, task.cancel)
+        end = loop.call_later(seconds, self._expire, task, attempt)
         task.add_done_callback(lambda done: self._finished(done, end))
         # Closing a connection may take longer than the caller has.
         await asyncio.wait((task,), timeout=seconds)
@@ -141,13 +136,19 @@ class Database:
         if not task.cancelled():
             task.exception()  # seen: its caller may be gone
 
-    async def _queue(self, turn: asyncio.Lock, work: Work[_T]) -> _T:
-        async with turn:
-            return await self._repeat(work)
+    def _expire(self, task: asyncio.Task[Any], attempt: Attempt) -> None:
+        """End an operation that took too long."""
+        attempt.late = True
+        if attempt.connecting:
+            # asyncpg leaves errors behind when it is cancelled then; it has
+            # a timeout of its own. aiomysql's does not cover the greeting.
+            asyncio.get_running_loop().call_later(self._grace, task.cancel)
+        else:
+            task.cancel()
 
-    async def _repeat(self, work: Work[_T]) -> _T:
-        attempt, undone, lost = Attempt(), 0, 0
-        while True:
+    async def _repeat(self, work: Work[_T], attempt: Attempt) -> _T:
+        undone = lost = 0
+        while not attempt.late:
             failed: Exception
             try:
                 return await self._once(work, attempt)
@@ -170,17 +171,25 @@ class Database:
                 raise explain(failed)
             attempt.unsafe = False
             await self.pause(undone)
+        raise StoreError(LATE)
 
     async def _once(self, work: Work[_T], attempt: Attempt) -> _T:
-        async with self.engine.connect() as connection:
-            try:
-                return await work(connection, attempt)
-            except (SessionError, DBAPIError):
-                raise
-            except BaseException:
-                # Interrupted, or who knows: a reply may still be under way.
-                await connection.invalidate()
-                raise
+        attempt.connecting = True
+        try:
+            async with self.engine.connect() as connection:
+                attempt.connecting = False
+                try:
+                    if attempt.late:
+                        raise StoreError(LATE)
+                    return await work(connection, attempt)
+                except (SessionError, DBAPIError):
+                    raise
+                except BaseException:
+                    # Interrupted, or who knows: a reply may be under way.
+                    await connection.invalidate()
+                    raise
+        finally:
+            attempt.connecting = False
 
     async def pause(self, times: int) -> None:
         """Wait a moment, longer each time, so that rivals do not meet again."""
@@ -202,82 +211,9 @@ class Database:
             await self.engine.dispose()
 
 
-def _connect(url: Any, timeout: float) -> AsyncEngine:
-    """Make an engine for a URL."""
+async def _queue(turn: asyncio.Lock, work: Coroutine[Any, Any, _T]) -> _T:
     try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        # Their messages may quote the URL, password and all.
-        raise ConfigurationError(
-            "SQLStore takes the URL of a database, such as mysql+aiomysql://user@host/name,"
-            " or a sqlalchemy.ext.asyncio.AsyncEngine"
-        ) from None
-    driver = _driver(parsed.get_backend_name())
-    memory = _is_memory(parsed)
-    try:
-        return create_async_engine(
-            parsed,
-            isolation_level="AUTOCOMMIT",
-            skip_autocommit_rollback=True,  # one round trip less
-            hide_parameters=True,
-            poolclass=AsyncAdaptedQueuePool,
-            pool_size=1 if memory else _CONNECTIONS,
-            max_overflow=0,
-            pool_timeout=timeout,
-            pool_recycle=-1 if memory else _RECYCLE,
-            pool_use_lifo=True,
-            connect_args=_connect_args(parsed, timeout),
-        )
-    except ImportError as error:
-        raise ConfigurationError(
-            f"the driver of {parsed.drivername}:// is not installed; write {driver}:// and"
-            " install it with: pip install tornado_shared_session[sql]"
-        ) from error
-    except (ArgumentError, InvalidRequestError, NoSuchModuleError):
-        raise ConfigurationError(
-            f"{parsed.drivername}:// has no asyncio driver; write {driver}:// and install it"
-            " with: pip install tornado_shared_session[sql]"
-        ) from None
-
-
-def _connect_args(url: URL, timeout: float) -> dict[str, Any]:
-    """Bound what the driver itself waits for, as each spells it."""
-    driver = url.drivername.partition("+")[2]
-    if driver == "aiosqlite":
-        return {"timeout": timeout / 2}  # for the lock; then it is asked again
-    if driver == "asyncpg":
-        return {"timeout": timeout}
-    if driver in ("aiomysql", "asyncmy"):
-        # What nobody waits for any more should not wait for a lock.
-        lock = f"SET SESSION innodb_lock_wait_timeout = {math.ceil(timeout)}"
-        args = {"connect_timeout": math.ceil(timeout), "init_command": lock}
-        return {name: value for name, value in args.items() if name not in url.query}
-    return {}
-
-
-def _borrow(engine: AsyncEngine) -> AsyncEngine:
-    """Take an engine that stays its owner's."""
-    _driver(engine.dialect.name)
-    if not isinstance(engine.sync_engine.pool, QueuePool | NullPool):
-        raise ConfigurationError(
-            "the engine shares one connection among all (a SQLite database in memory does);"
-            " give SQLStore an engine with a pool, or a URL"
-        )
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
-
-
-def _driver(backend: str) -> str:
-    """Return the driver that we install for a kind of database."""
-    if backend not in DRIVERS:
-        raise ConfigurationError(
-            f"SQLStore knows MySQL, MariaDB, PostgreSQL and SQLite, not {backend}://"
-        )
-    return DRIVERS[backend]
-
-
-def _is_memory(url: URL) -> bool:
-    """Tell whether a second connection would find another database."""
-    if url.get_backend_name() != "sqlite":
-        return False
-    name = url.database or ":memory:"
-    return ":memory:" in name or "mode=memory" in name or url.query.get("mode") == "memory"
+        async with turn:
+            return await work
+    finally:
+        work.close()  # if its turn never came
