@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
 
-from tests.support.processes import AppProcess, start_apps
+from tests.support.processes import ROOT, AppProcess, start_apps
 from tests.support.sites import Site, session_id, site, until, visitor
 from tests.support.sql import tables
 from tornado_shared_session.stores.sql import SQLStore
@@ -140,6 +141,18 @@ async def test_a_missing_table_shows_in_the_log_and_not_to_the_visitor(
         assert response.code == 500
         assert b"CREATE" not in response.body
         assert "session" not in response.headers.get("Set-Cookie", "")
+
+
+async def test_the_snippet_in_the_documentation_runs(sql_url: str) -> None:
+    """It creates the tables, and the manager serves."""
+    page = (ROOT / "docs/operations.md").read_text().partition("## Sessions in SQL")[2]
+    (snippet,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[:1]
+    snippet = re.sub('URL = ".*?"', f"URL = {sql_url!r}", snippet)
+    names: dict[str, Any] = {}
+    check = """assert (await sessions.health())["store"] == "ok" #"""
+    exec(snippet.replace("...  ", check), names)
+    await names["create_tables"]()
+    await names["main"]()
 
 
 async def test_two_processes_share_a_session(apps: Apps) -> None:

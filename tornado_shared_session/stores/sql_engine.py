@@ -100,6 +100,8 @@ class Database:
         self._tasks.add(task)
         end = loop.call_later(seconds, self._expire, task, attempt)
         task.add_done_callback(lambda done: self._finished(done, end))
+        # Cancelled before its turn came it was never begun.
+        task.add_done_callback(lambda _: repeat.close())
         # Closing a connection may take longer than the caller has.
         await asyncio.wait((task,), timeout=seconds)
         if not task.done() or task.cancelled():
@@ -212,8 +214,5 @@ class Database:
 
 
 async def _queue(turn: asyncio.Lock, work: Coroutine[Any, Any, _T]) -> _T:
-    try:
-        async with turn:
-            return await work
-    finally:
-        work.close()  # if its turn never came
+    async with turn:
+        return await work
