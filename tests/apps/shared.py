@@ -31,6 +31,7 @@ from tornado_shared_session import (
     SessionMixin,
     SessionServer,
     SignedCookie,
+    Store,
     get_tornado_handler,
 )
 from tornado_shared_session.watcher import Watcher
@@ -151,9 +152,18 @@ def options(**changes: Any) -> argparse.Namespace:
     return argparse.Namespace(**{**defaults, **changes})
 
 
-def build(args: argparse.Namespace, **server: Any) -> Shared:
+def make_store(args: argparse.Namespace) -> Store:
+    """Return the store that the arguments name."""
+    if args.sql:
+        from tornado_shared_session.stores.sql import SQLStore
+
+        return SQLStore(args.sql, prefix=args.prefix, purge_interval=1)
+    return RedisStore(args.redis, prefix=args.prefix or "tss:") if args.redis else MemoryStore()
+
+
+def build(args: argparse.Namespace, store: Store | None = None, **server: Any) -> Shared:
     """Make the application; keyword arguments go to `SessionServer`."""
-    store = RedisStore(args.redis, prefix=args.prefix or "tss:") if args.redis else MemoryStore()
+    store = make_store(args) if store is None else store
     manager = SessionManager(
         store,
         idle_timeout=args.idle,
@@ -212,6 +222,7 @@ def build(args: argparse.Namespace, **server: Any) -> Shared:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Name what a test may choose."""
+    parser.add_argument("--sql", default="")
     parser.add_argument("--idle", type=float, default=1800)
     parser.add_argument("--touch-interval", type=float, default=None)
     parser.add_argument("--reload-interval", type=float, default=15)

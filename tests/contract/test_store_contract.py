@@ -1,4 +1,4 @@
-"""The store contract, over memory and over a real Redis (RESP2 and RESP3)."""
+"""The store contract, over memory, a real Redis (RESP2 and RESP3) and SQL databases."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support.sql import tables
 from tornado_shared_session import MemoryStore, RedisStore, Store
 from tornado_shared_session.testing import FakeClock
 from tornado_shared_session.testing.store_contract import StoreContract
@@ -43,3 +44,13 @@ class TestRedisStore(StoreContract):
         await store.open()
         yield store
         await store.close()
+
+
+class TestSQLStore(StoreContract):
+    """The store for those who have a database: SQLite, real MariaDB and PostgreSQL."""
+
+    @pytest.fixture
+    async def store(self, sql_url: str, table_prefix: str) -> AsyncIterator[Store]:
+        """A store with tables that nobody else uses."""
+        async with tables(sql_url, table_prefix) as store:
+            yield store

@@ -19,7 +19,7 @@ import redis.asyncio
 
 from tests.apps.shared import build, options
 from tests.apps.shared_events import Shared
-from tornado_shared_session import SessionManager
+from tornado_shared_session import SessionManager, Store
 from tornado_shared_session.connections import Connection
 from tornado_shared_session.record import Record
 from tornado_shared_session.testing import (
@@ -150,13 +150,14 @@ async def site(
     *,
     server: Mapping[str, Any] = NOTHING,
     edit: Callable[[Shared], None] | None = None,
+    store: Store | None = None,
     **changes: Any,
 ) -> AsyncIterator[Site]:
     """Serve the application; `server` goes to `SessionServer`.
 
-    `edit` may add handlers before the first request.
+    Without a `store` the options say which. `edit` may add handlers before the first request.
     """
-    shared = build(options(**changes), **server)
+    shared = build(options(**changes), store, **server)
     if edit is not None:
         edit(shared)
     async with shared.manager:
