@@ -31,8 +31,7 @@ PAGE = """<!doctype html><title>Shared session</title>
 <pre id="seen"></pre> <script src="/client/socket.io.min.js"></script> <script>
   const socket = io();
   socket.onAny((name, data) => seen.append(name + " " + JSON.stringify(data) + "\\n"));
-</script>
-"""
+</script>"""
 
 PASSWORDS = {"ada": "changeit"}  # yours are hashes, in a database
 sessions = SessionManager(store(), idle_timeout=1800)

@@ -26,8 +26,7 @@ from tornado_shared_session import (
     get_tornado_handler,
 )
 
-PAGE = """<!doctype html>
-<title>Tokens</title>
+PAGE = """<!doctype html><title>Tokens</title>
 <button onclick="socket.emit('user:login', {user: 'ada', password: 'changeit'})">Log in</button>
 <button onclick="socket.emit('user:secured', console.log)">Something for users</button>
 <pre id="seen"></pre> <script src="/client/socket.io.min.js"></script> <script>
