@@ -18,6 +18,7 @@ from .manager import SessionManager
 from .serializers import MsgpackSerializer, Serializer
 from .session import Session
 from .socketio import SessionServer, SessionServerMixin, get_tornado_handler
+from .socketio_authenticated import authenticated
 from .stores.base import Store
 from .stores.memory import MemoryStore
 from .stores.redis import RedisStore
@@ -43,5 +44,6 @@ __all__ = [
     "SignedCookie",
     "Store",
     "StoreError",
+    "authenticated",
     "get_tornado_handler",
 ]

@@ -12,9 +12,10 @@ import enum
 import time
 from collections.abc import Iterator
 
-from .errors import SessionEnded
+from .errors import SessionEnded, SessionError
 from .events import Reporter, logger
 from .record import Record
+from .session import Session
 
 #: After these a client is told not to come back; after the others
 #: (expired, rotated, shutdown) its transport closes and it may try again.
@@ -42,11 +43,15 @@ class Connection(abc.ABC):
         provisional: whether the record was, when it was last looked at.
         reason: why it ended, else "".
         seen_at: when the store was last asked (monotonic seconds).
+        session: as last loaded; what is seen of it after its end.
+        error: why it has no session, if it was admitted without one; its
+            `id` is "" then.
     """
 
     __slots__ = (
         "deadline",
         "digest",
+        "error",
         "generation",
         "id",
         "minimum",
@@ -54,6 +59,7 @@ class Connection(abc.ABC):
         "provisional",
         "reason",
         "seen_at",
+        "session",
     )
 
     def __init__(self, id: str) -> None:
@@ -66,6 +72,8 @@ class Connection(abc.ABC):
         self.provisional = False
         self.reason = ""
         self.seen_at = 0.0
+        self.session: Session | None = None
+        self.error: SessionError | None = None
 
     def admit(self, record: Record) -> None:
         """The session was loaded: let the connection hear and speak.
@@ -81,6 +89,11 @@ class Connection(abc.ABC):
         self.digest = record.meta.digest
         self.phase = Phase.OPEN
         self.verified(record.ttl, record.provisional)
+
+    def admit_without(self, error: SessionError) -> None:
+        """Let the connection hear and speak though it has no session."""
+        self.error = error
+        self.phase = Phase.OPEN
 
     def verified(self, ttl: float, provisional: bool) -> None:
         """The store said how the session stands: `ttl` seconds to live."""
@@ -120,7 +133,7 @@ class Connections:
 
     def ids(self) -> list[str]:
         """Return the ids of all sessions with a connection here."""
-        return list(self._by_id)
+        return [id for id in self._by_id if id]
 
     def of(self, id: str) -> list[Connection]:
         """Return the connections of one session."""

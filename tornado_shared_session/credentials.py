@@ -10,29 +10,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
 from typing import Literal, Protocol
 
-from tornado.escape import utf8
 from tornado.httputil import HTTPServerRequest
-from tornado.web import (
-    RequestHandler,
-    create_signed_value,
-    decode_signed_value,
-    get_signature_key_version,
-)
+from tornado.web import RequestHandler
 
 from .errors import ConfigurationError
 from .events import logger
 from .record import Credential
-
-Secret = str | bytes | Mapping[int, str | bytes]
-_Key = str | bytes | dict[int, bytes]
+from .signing import Secret, Signer
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # RFC 6265, cookie-name
 _ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")  # RFC 6265, any CHAR but controls and ";"
-_LONGEST = 512  # ours have about 190 characters
-_REMEMBERED = 4096  # verified values, of which each takes about 600 bytes
 _MOST = 4  # credentials that are returned; a browser has one, perhaps two
 # Cookies of our name whose signature is verified. A neighbouring host can
 # plant some for the whole domain, and they must not hide the real one.
@@ -131,12 +120,8 @@ class SignedCookie:
         self._tail = f"; HttpOnly; SameSite={samesite}" + ("; Partitioned" if partitioned else "")
         self._head = attributes
         self._lifetime = "" if max_age is None else f"; Max-Age={max_age}"
-        self._key: _Key | None = None
-        self._key_version: int | None = None
         self._warned = False
-        # Verifying takes 6 us, and a client shows the same value with each
-        # request. What a value names is remembered; never whether it lives.
-        self._verified: dict[str, Credential] = {}
+        self._signer = Signer(name)
 
     def __repr__(self) -> str:
         return f"SignedCookie({self.name!r})"
@@ -148,15 +133,7 @@ class SignedCookie:
             ConfigurationError: another manager with another secret uses
                 this object.
         """
-        key = _for_tornado(secret)
-        if self._key is not None and (self._key, self._key_version) != (key, key_version):
-            raise ConfigurationError(
-                f"{self!r} serves two SessionManagers with different secrets, and its cookies could"
-                " only be read by one: give each its own SignedCookie(...)"
-            )
-        self._key = key
-        self._key_version = key_version
-        self._verified.clear()
+        self._signer.bind(secret, key_version, self)
 
     def read(self, request: HTTPServerRequest) -> list[Credential]:
         """Return the verified credentials in the Cookie header, at most four."""
@@ -165,7 +142,7 @@ class SignedCookie:
             return []
         found: list[Credential] = []
         for value in values:
-            credential = self._verified.get(value) or self._verify(value)
+            credential = self._signer.verify(value)
             if credential is not None and credential not in found:
                 found.append(credential)
                 if len(found) == _MOST:
@@ -177,7 +154,7 @@ class SignedCookie:
         if credential is None:
             pair = f"{self.name}=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
         else:
-            pair = f"{self.name}={self._sign(credential)}{self._lifetime}"
+            pair = f"{self.name}={self._signer.sign(credential)}{self._lifetime}"
         secure = "; Secure" if self._is_secure(handler.request) else ""
         handler.add_header("Set-Cookie", pair + self._head + secure + self._tail)
 
@@ -193,43 +170,9 @@ class SignedCookie:
                     value = value.strip(" \t")
                     if len(value) > 1 and value[0] == value[-1] == '"':
                         value = value[1:-1]
-                    if value not in values and value.startswith("2|") and len(value) <= _LONGEST:
+                    if value not in values and value.startswith("2|"):
                         values.append(value)
         return values
-
-    def _verify(self, value: str) -> Credential | None:
-        assert self._key is not None, "bind() comes before the first request"
-        if not value.isascii():
-            return None
-        # No age limit: how long a session lives is the store's business.
-        # Never version 1: it is HMAC-SHA1 and logs the whole cookie.
-        data = decode_signed_value(
-            self._key,
-            self.name,
-            value,
-            max_age_days=float("inf"),
-            min_version=2,
-        )
-        if data is None or not data.isascii():
-            return None
-        renew = isinstance(self._key, dict) and (
-            get_signature_key_version(value) != self._key_version
-        )
-        credential = Credential.parse(data.decode("ascii"), renew=renew)
-        if credential is not None:
-            if len(self._verified) >= _REMEMBERED:
-                del self._verified[next(iter(self._verified))]  # the oldest
-            self._verified[value] = credential
-        return credential
-
-    def _sign(self, credential: Credential) -> str:
-        assert self._key is not None, "bind() comes before the first response"
-        return create_signed_value(
-            self._key,
-            self.name,
-            str(credential),
-            key_version=self._key_version,
-        ).decode("ascii")
 
     def _is_secure(self, request: HTTPServerRequest) -> bool:
         if self._secure != "auto":
@@ -256,40 +199,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _for_tornado(secret: Secret) -> _Key:
-    """Return the secret in a form that Tornado's signed values take."""
-    if isinstance(secret, Mapping):
-        return {version: utf8(key) for version, key in secret.items()}
-    return secret
-
-
-def check_secret(secret: object, key_version: object) -> None:
-    """Refuse what Tornado's signed values cannot work with, early and by name.
-
-    Raises:
-        ConfigurationError: always names the setting.
-    """
-    if secret is None or secret in ("", b""):
-        raise ConfigurationError(
-            "no secret to sign session cookies with: pass cookie_secret=... to the Application,"
-            " or secret=... to the SessionManager"
-            ' (python -c "import secrets; print(secrets.token_hex(32))" makes one)'
-        )
-    if isinstance(secret, Mapping):
-        if not secret or not all(
-            type(k) is int and isinstance(v, str | bytes) and v for k, v in secret.items()
-        ):
-            raise ConfigurationError(
-                "cookie_secret as a dict maps key versions (int) to secrets (str or bytes)"
-            )
-        if key_version not in secret:
-            raise ConfigurationError(
-                f"key_version={key_version!r} is not in cookie_secret: with a dict of secrets,"
-                " pass key_version=... naming the one that signs"
-            )
-    elif not isinstance(secret, str | bytes):
-        raise ConfigurationError(
-            f"cookie_secret is a {type(secret).__qualname__}; use str, bytes or a dict of them"
-        )

@@ -28,7 +28,8 @@ _PACKETS = ("1", "2", "3", "4", "5", "6")  # what a client's text frame may begi
 class Table(Host, Protocol):
     """What the handler needs of the Socket.IO server beyond a `Host`."""
 
-    handshaker: Handshaker
+    handshaker: Handshaker[SocketConnection]
+    connect_timeout: float
 
     def connection_of(self, eio_sid: str) -> SocketConnection | None:
         """Return the connection of an Engine.IO id."""
@@ -78,7 +79,9 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
             elif self.request.method != "GET" or query.get("EIO") != "4":
                 raise Refused(400, "not an Engine.IO 4 handshake")
             else:
-                self.session_connection = await handshaker.open(self)
+                connection = await handshaker.open(self)
+                connection.close_unless_connected(server.connect_timeout)
+                self.session_connection = connection
 
         async def _check_later(self, eio_sid: str, upgrade: bool) -> None:
             """A request of an open connection shows the session it began with."""
@@ -115,7 +118,7 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
         async def _check_upgrade(self, connection: SocketConnection) -> None:
             """An upgrade is rare, so it asks the store."""
             try:
-                if await server.load_session(connection) is None:
+                if connection.error is None and await server.load_session(connection) is None:
                     raise Refused(401, "the session has ended")
             except StoreError as error:
                 raise Refused(503, "the session store cannot be asked") from error

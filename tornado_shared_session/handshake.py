@@ -1,24 +1,26 @@
-"""Who may open a Socket.IO transport: decided before the upgrade.
+"""Who may open a socket: decided at its handshake, before the upgrade.
 
-One rule for polling and WebSocket alike. The requests come from
-`endpoint.py`; what a client may say once it is in is for
-`socketio_gate.py` to judge.
+One rule for every kind of connection. What a client may say once it is
+in is for others to judge: `socketio_gate.py`.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Generic, Literal, TypeVar
 
-from tornado.websocket import WebSocketHandler
+from tornado.web import RequestHandler
 
-from .errors import ConfigurationError, SessionEnded, StoreError
+from .connections import Connection
+from .errors import ConfigurationError, SessionEnded, SessionError, StoreError
 from .manager import SessionManager
 from .origins import Origins
 from .record import Credential
 from .session import Session
 from .stored import State
-from .transport import Host, SocketConnection
 from .watcher import watch
+
+C = TypeVar("C", bound=Connection)
 
 
 class Refused(Exception):
@@ -45,40 +47,45 @@ class _Carrier:
         self.credential = None
 
 
-class Handshaker:
+class Handshaker(Generic[C]):
     """Turns requests into admitted connections.
 
     Args:
         manager: whose sessions.
-        host: the Socket.IO server.
         origins: see `Origins`.
+        make: makes a connection of a session id and the ids that the
+            handshake presented.
+        forget: drops what is kept of a connection that got no further.
         anonymous: ``"create"`` gives a visitor without a session a
             provisional one; ``"refuse"`` refuses the visitor.
         login_required: refuse sessions that nobody is logged in to.
-        connect_timeout: seconds until a transport on which no namespace
-            was connected is closed.
+        admit_errors: admit without a session whom it could not be loaded for.
     """
 
     def __init__(
         self,
         manager: SessionManager,
-        host: Host,
         origins: Origins,
+        make: Callable[[str, frozenset[str]], C],
+        forget: Callable[[C], None],
         *,
         anonymous: Literal["create", "refuse"],
         login_required: bool,
-        connect_timeout: float,
+        admit_errors: bool = False,
     ) -> None:
         if anonymous not in ("create", "refuse"):
             raise ConfigurationError(f'anonymous={anonymous!r}: use "create" or "refuse"')
+        if type(login_required) is not bool:
+            raise ConfigurationError(f"login_required={login_required!r} must be a bool")
         self.manager = manager
         self.origins = origins
-        self._host = host
+        self._make = make
+        self._forget = forget
         self._anonymous = anonymous
         self._login_required = login_required
-        self._connect_timeout = connect_timeout
+        self._admit_errors = admit_errors
 
-    async def open(self, handler: WebSocketHandler) -> SocketConnection:
+    async def open(self, handler: RequestHandler) -> C:
         """Admit a new connection, or raise `Refused`.
 
         A credential for a session that was just created is put into the
@@ -88,7 +95,7 @@ class Handshaker:
         presented = manager.credentials.read(handler.request)
         ids = frozenset(credential.id for credential in presented)
         carrier = _Carrier()
-        connection: SocketConnection | None = None
+        connection: C | None = None
         try:
             # Of several cookies, one that names a live session decides.
             session = await manager.resolve(presented if len(ids) > 1 else [], carrier)
@@ -99,33 +106,44 @@ class Handshaker:
                 connection, session = await self._join(id, presented, carrier)
             if self._login_required and session.user_id is None:
                 if connection is not None:
-                    self._host.forget(connection)
+                    self._forget(connection)
                 raise Refused(401, "login required")
             if connection is None:
                 connection = await self._begin(session, ids)
         except SessionEnded as error:
+            if self._admit_errors:
+                return self._admit_without(ids, error)
             raise Refused(401, str(error)) from error
         except StoreError as error:
+            if self._admit_errors:
+                manager.report("store_failed", detail=f"handshake without a session: {error}")
+                return self._admit_without(ids, error)
             manager.report("store_failed", detail=f"handshake refused: {error}")
             raise Refused(503, "the session store cannot be asked") from error
         if carrier.credential is not None:
             try:
                 manager.credentials.write(handler, carrier.credential)
             except BaseException:
-                self._host.forget(connection)
+                self._forget(connection)
                 raise
             handler.set_header("Cache-Control", "no-store")
         connection.session = session
-        connection.close_unless_connected(self._connect_timeout)
         watch(manager).expect(connection.id, connection.deadline)
+        return connection
+
+    def _admit_without(self, ids: frozenset[str], error: SessionError) -> C:
+        """Whatever follows from the error is for the application to decide."""
+        connection = self._make("", ids)
+        self.manager.connections.add(connection)
+        connection.admit_without(error)
         return connection
 
     async def _join(
         self, id: str, presented: list[Credential], carrier: _Carrier
-    ) -> tuple[SocketConnection | None, Session]:
+    ) -> tuple[C | None, Session]:
         """Register, then load, then admit; None with a session that is new."""
         ids = frozenset(credential.id for credential in presented)
-        connection = SocketConnection(self._host, id, ids)
+        connection = self._make(id, ids)
         self.manager.connections.add(connection)
         try:
             session = await self.manager.resolve(presented, carrier)
@@ -140,14 +158,14 @@ class Handshaker:
                     await self.manager.touch(session)
                     connection.verified(record.ttl, record.provisional)
         except BaseException:
-            self._host.forget(connection)
+            self._forget(connection)
             raise
         if record is None:
-            self._host.forget(connection)
+            self._forget(connection)
             return None, session
         return connection, session
 
-    async def _begin(self, session: Session, ids: frozenset[str]) -> SocketConnection:
+    async def _begin(self, session: Session, ids: frozenset[str]) -> C:
         """Give a visitor without a session a provisional one."""
         if self._anonymous == "refuse":
             raise Refused(401, "there is no session")
@@ -156,7 +174,7 @@ class Handshaker:
         assert record is not None
         # Registered after it is stored: nobody else can know the id yet,
         # and a reload in between must not find it missing.
-        connection = SocketConnection(self._host, session.id, ids)
+        connection = self._make(session.id, ids)
         self.manager.connections.add(connection)
         connection.admit(record)
         return connection

@@ -12,11 +12,12 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from .connections import Connections
-from .credentials import Credentials, Secret, check_secret
+from .credentials import Credentials
 from .errors import ConfigurationError, StoreError
 from .events import Reporter, logger
 from .notices import Notice, notices
 from .policy import Policy
+from .signing import Secret, check_secret
 from .stores.base import Store
 
 _FAREWELL = 2.0  # seconds for what is under way when the manager closes

@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import rotation, transactions
-from .connections import Connection
-from .credentials import Credentials, Secret, SignedCookie
+from .credentials import Credentials, SignedCookie
 from .errors import ConfigurationError, SessionEnded, StoreError
 from .events import Hook, Reporter
 from .policy import Duration, make_policy
 from .record import Credential, Delta, Meta, Record, Verdict
 from .serializers import MsgpackSerializer, Serializer
 from .session import Carrier, Session
+from .signing import Secret
 from .stored import State
 from .stores.base import Store
 from .stores.memory import MemoryStore
@@ -47,9 +47,8 @@ class SessionManager(UserSessions):
         rotation_grace, max_unverified: see `policy.Policy`.
         on_event: called with each `SessionEvent`.
 
-    Durations are seconds or `timedelta`.
-
-    Raises ConfigurationError, which names the setting and the remedy.
+    Durations are seconds or `timedelta`. Raises ConfigurationError,
+    which names the setting and the remedy.
     """
 
     def __init__(
@@ -260,13 +259,6 @@ class SessionManager(UserSessions):
             session._check_writable()
             if session._record is not None:
                 await self.commit(session, {}, set(), self.policy.idle_timeout)
-
-    async def extend(self, connection: Connection) -> None:
-        """Count something a connection did as activity: move its deadline."""
-        delta = Delta(connection.id, connection.generation, self.policy.idle_timeout, confirm=False)
-        committed = await self.store.commit(delta)
-        if committed.ttl is not None:
-            connection.verified(committed.ttl, False)
 
     async def transact(self, session: Session, fn: Callable[[Session], Any]) -> Any:
         """See `Session.transact`."""

@@ -23,7 +23,7 @@ from .handshake import Handshaker
 from .manager import SessionManager
 from .origins import Origins
 from .policy import Duration, seconds
-from .rooms import RESERVED_ROOMS
+from .rooms import RESERVED_ROOMS, user_room
 from .session import Session
 from .socketio_admission import current
 from .socketio_gate import Gate
@@ -45,6 +45,12 @@ class SessionServerMixin(Gate):
         anonymous: ``"create"`` gives a visitor without a session one at
             the handshake; ``"refuse"`` answers 401.
         login_required: refuse sessions that nobody is logged in to.
+        autosave: store what `get_session` returned when the handler that
+            changed it returns, before its acknowledgement is sent; nothing
+            if it raises.
+        on_session_error: ``"refuse"`` refuses a client whose session could
+            not be loaded; ``"pass"`` admits it without one, and
+            `get_session` raises the error.
         connect_timeout: seconds until a transport on which no namespace
             was connected is closed.
         cors_allowed_origins: exact origins besides the page's own.
@@ -61,6 +67,8 @@ class SessionServerMixin(Gate):
         reload: Literal["event", "interval"] = "event",
         anonymous: Literal["create", "refuse"] = "create",
         login_required: bool = False,
+        autosave: bool = False,
+        on_session_error: Literal["refuse", "pass"] = "refuse",
         connect_timeout: Duration = 20,
         cors_allowed_origins: str | Sequence[str] | None = None,
         **kwargs: Any,
@@ -69,24 +77,35 @@ class SessionServerMixin(Gate):
             raise ConfigurationError("SessionServer's first argument is a SessionManager")
         if reload not in ("event", "interval"):
             raise ConfigurationError(f'reload={reload!r}: use "event" or "interval"')
+        if on_session_error not in ("refuse", "pass"):
+            raise ConfigurationError(
+                f'on_session_error={on_session_error!r}: use "refuse" or "pass"'
+            )
+        if on_session_error == "pass" and login_required:
+            raise ConfigurationError(
+                'on_session_error="pass" admits clients without a session, and login_required=True'
+                " refuses them: drop one of the two"
+            )
+        if type(autosave) is not bool:
+            raise ConfigurationError(f"autosave={autosave!r} must be a bool")
         if kwargs.pop("async_mode", "tornado") != "tornado":
             raise ConfigurationError('async_mode must be "tornado", or be left out')
-        if type(login_required) is not bool:
-            raise ConfigurationError(f"login_required={login_required!r} must be a bool")
-        connect_timeout = seconds("connect_timeout", connect_timeout)
         origins = Origins(cors_allowed_origins)
         self.sessions = sessions
         self._reload_events = reload == "event"
-        self._connect_timeout = connect_timeout
+        self._autosave = autosave
+        self._pass_errors = on_session_error == "pass"
+        self.connect_timeout = seconds("connect_timeout", connect_timeout)
         self._by_eio: dict[str, SocketConnection] = {}
         self._by_sid: dict[str, SocketConnection] = {}
         self.handshaker = Handshaker(
             sessions,
-            self,
             origins,
+            lambda id, presented: SocketConnection(self, id, presented),
+            self.forget,
             anonymous=anonymous,
             login_required=login_required,
-            connect_timeout=connect_timeout,
+            admit_errors=self._pass_errors,
         )
         watch(sessions)
         super().__init__(
@@ -113,7 +132,16 @@ class SessionServerMixin(Gate):
             SessionEnded: the session is no more.
             StoreError: it could not be asked.
         """
+        session = await self._read_session(sid, namespace)
+        event = current.get()
+        if event is not None and event.handed is not None:
+            event.handed.append(session)
+        return session
+
+    async def _read_session(self, sid: str, namespace: str | None) -> Session:
         connection = self._connection(sid, namespace)
+        if connection.error is not None:
+            raise connection.error.with_traceback(None)
         event = current.get()
         if event is not None and event.connection is connection and event.session is not None:
             session, event.session = event.session, None
@@ -131,7 +159,7 @@ class SessionServerMixin(Gate):
 
         Nothing is saved if the block raises.
         """
-        session = await self.get_session(sid, namespace)
+        session = await self._read_session(sid, namespace)
         yield session
         await session.save()
 
@@ -140,7 +168,7 @@ class SessionServerMixin(Gate):
     ) -> None:
         """Save a session that `get_session` returned, or merge a mapping into it."""
         if not isinstance(session, Session):
-            values, session = session, await self.get_session(sid, namespace)
+            values, session = session, await self._read_session(sid, namespace)
             session.update(values)
         await session.save()
 
@@ -153,11 +181,19 @@ class SessionServerMixin(Gate):
 
     async def online(self, namespace: str = "/") -> list[tuple[str, Session]]:
         """Return the clients connected here to a namespace, with their sessions."""
-        known = [(c.sids[namespace], c) for c in self._by_eio.values() if namespace in c.sids]
+        everybody = [c for c in self._by_eio.values() if c.error is None]
+        known = [(c.sids[namespace], c) for c in everybody if namespace in c.sids]
         connections = [(sid, c) for sid, c in known if self.manager.is_connected(sid, namespace)]
         sessions = await asyncio.gather(*(self.load_session(c) for _, c in connections))
         pairs = zip(connections, sessions, strict=True)
         return [(sid, session) for (sid, _), session in pairs if session is not None]
+
+    def is_online(self, user_id: str, namespace: str = "/") -> bool:
+        """Whether a client of this user is connected here, to this process."""
+        return any(
+            self.manager.is_connected(sid, namespace)
+            for sid, _ in self.manager.get_participants(namespace, user_room(user_id))
+        )
 
     async def enter_room(self, sid: str, room: str, namespace: str | None = None) -> None:
         """Enter a room; the session's and the user's rooms are not for entering."""

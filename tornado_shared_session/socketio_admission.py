@@ -33,13 +33,34 @@ _REFUSALS = (socketio.exceptions.ConnectionRefusedError, ConnectionRefusedError)
 
 
 class Event:
-    """The event being handled: its connection, and what was loaded for it."""
+    """The event being handled.
 
-    __slots__ = ("connection", "session")
+    Attributes:
+        connection: which sent it.
+        session: what was loaded for it, until it is handed out.
+        handed: what `get_session` handed out, with autosave.
+        connects: it is a namespace CONNECT.
+    """
 
-    def __init__(self, connection: SocketConnection, session: Session | None) -> None:
+    __slots__ = ("connection", "connects", "handed", "session")
+
+    def __init__(
+        self,
+        connection: SocketConnection,
+        session: Session | None,
+        autosave: bool,
+        *,
+        connects: bool = False,
+    ) -> None:
         self.connection = connection
         self.session = session
+        self.handed: list[Session] | None = [] if autosave else None
+        self.connects = connects
+
+    async def save(self) -> None:
+        """The handler has returned: store what it changed."""
+        for session in self.handed or ():
+            await session.save()
 
 
 current: ContextVar[Event | None] = ContextVar("tornado_shared_session_event", default=None)
@@ -56,6 +77,8 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
     sessions: SessionManager
     _by_eio: dict[str, SocketConnection]
     _by_sid: dict[str, SocketConnection]
+    _autosave: bool
+    _pass_errors: bool
 
     async def load_session(self, connection: SocketConnection) -> Session | None:
         """Read a connection's session anew; None if that has ended."""
@@ -76,9 +99,9 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
             return
         connection.withheld[namespace] = []
         try:
-            session = await self.load_session(connection)
-            if session is not None:
-                handled = Event(connection, session)
+            go, session = await self._read_for_connect(connection)
+            if go:
+                handled = Event(connection, session, self._autosave, connects=True)
                 token = current.set(handled)
                 try:
                     await super()._handle_connect(eio_sid, namespace, data)
@@ -90,6 +113,19 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
             await self._unavailable(connection, namespace)
         finally:
             await self._settle(connection, namespace)
+
+    async def _read_for_connect(self, connection: SocketConnection) -> tuple[bool, Session | None]:
+        """Whether the namespace may be connected, and the session if there is one."""
+        if connection.error is not None:
+            return connection.phase is Phase.OPEN, None
+        try:
+            session = await self.load_session(connection)
+        except StoreError as error:
+            if not self._pass_errors:
+                raise
+            self.sessions.report("store_failed", connection.id, f"connect: {error}")
+            return connection.phase is Phase.OPEN, None
+        return session is not None, session
 
     async def _refuse(self, connection: SocketConnection, namespace: str) -> None:
         packet = self.packet_class(CONNECT_ERROR, {"message": "Unable to connect"}, namespace)
@@ -141,12 +177,12 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
         connection.sids[namespace] = sid
         self._by_sid[sid] = connection
         seen = connection.session
-        assert seen is not None
-        self.manager.basic_enter_room(sid, namespace, seen.room)
-        if seen.user_id is not None:
-            self.manager.basic_enter_room(sid, namespace, seen.user_room)
+        if seen is not None:
+            self.manager.basic_enter_room(sid, namespace, seen.room)
+            if seen.user_id is not None:
+                self.manager.basic_enter_room(sid, namespace, seen.user_room)
         try:
-            return await super()._trigger_event("connect", namespace, sid, *args)
+            return await self._run(event, "connect", namespace, sid, *args)
         except (*_REFUSALS, StoreError):
             raise
         except Exception as error:
@@ -155,6 +191,17 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
             if not isinstance(error, SessionEnded):
                 logger.exception("a connect handler raised; the client is refused")
             raise socketio.exceptions.ConnectionRefusedError("Unable to connect") from error
+
+    async def _run(self, handled: Event, event: str, namespace: str, *args: Any) -> Any:
+        """Run a handler, and store what it changed; nothing if it raises."""
+        try:
+            result = await super()._trigger_event(event, namespace, *args)
+            if handled.handed:
+                await handled.save()
+            return result
+        finally:
+            if handled.handed:
+                handled.handed.clear()  # python-socketio may try with fewer arguments
 
     # -- out: nothing to whom is not admitted, nothing after the end ------------------
 

@@ -14,7 +14,6 @@ set with it.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -22,6 +21,7 @@ from engineio.packet import MESSAGE
 from engineio.packet import Packet as EngineIOPacket
 from socketio.packet import DISCONNECT, EVENT
 
+from . import liveness
 from .connections import Phase
 from .errors import SessionConflict, SessionEnded, StoreError
 from .events import REASONS, logger
@@ -29,14 +29,12 @@ from .session import Session
 from .socketio_admission import Admission, Event, current
 from .transport import SocketConnection, release
 
-_NOTICE_GRACE = 0.1  # seconds for the notice that says why a record is gone
-
 
 class Gate(Admission):
     """The part of the server that every packet of a client passes."""
 
     _reload_events: bool
-    _connect_timeout: float
+    connect_timeout: float
 
     # -- for the transport and the handshake -----------------------------------
 
@@ -127,22 +125,26 @@ class Gate(Admission):
         if connection is None:
             return self.not_handled
         if event == "disconnect":
-            token = current.set(None)
+            handled = Event(connection, None, self._autosave)
+            token = current.set(handled)
             try:
-                return await super()._trigger_event(event, namespace, *args)
+                return await self._run(handled, event, namespace, *args)
+            except (SessionEnded, SessionConflict, StoreError) as error:
+                logger.warning("disconnect of session %s: %s", connection.id, error)
+                return None
             finally:
                 current.reset(token)
                 self._by_sid.pop(args[0], None)
                 connection.sids.pop(namespace, None)
                 if not connection.sids and connection.phase is Phase.OPEN:
-                    connection.close_unless_connected(self._connect_timeout)
+                    connection.close_unless_connected(self.connect_timeout)
         go, session = await self._before(connection)
         if not go:
             return self.not_handled  # so that no acknowledgement is sent
-        handled = Event(connection, session)
+        handled = Event(connection, session, self._autosave)
         token = current.set(handled)
         try:
-            result = await super()._trigger_event(event, namespace, *args)
+            result = await self._run(handled, event, namespace, *args)
         except (SessionEnded, SessionConflict, StoreError) as error:
             # What follows from the state of the session or the store is a
             # line, as over HTTP, and no acknowledgement.
@@ -151,14 +153,14 @@ class Gate(Admission):
         finally:
             handled.session = None  # a task that the handler started reads anew
             current.reset(token)
-        await self._after(connection, session)
+        await liveness.keep_alive(self.sessions, connection, session)
         return result if connection.phase is Phase.OPEN else self.not_handled
 
     async def _before(self, connection: SocketConnection) -> tuple[bool, Session | None]:
         """Whether what the client sent may be handled, and the session if it was read."""
         if connection.phase is not Phase.OPEN:
             return False, None
-        if not self._reload_events:
+        if not self._reload_events or connection.error is not None:
             return True, None
         try:
             session = await self.load_session(connection)
@@ -167,52 +169,6 @@ class Gate(Admission):
             return False, None
         return session is not None, session
 
-    async def _after(self, connection: SocketConnection, session: Session | None) -> None:
-        """An event is activity: move the deadline, at most once per touch_interval."""
-        seen = connection.session if session is None else session
-        record = None if seen is None else seen._record
-        if record is None or connection.phase is not Phase.OPEN:
-            return
-        if session is not None:  # the handler may have moved it by saving
-            left = record.ttl - (time.time() - session._loaded_at)
-            connection.verified(left, record.provisional)
-        try:
-            await self._move(connection, record.meta.created_at)
-        except StoreError as error:
-            self.sessions.report("store_failed", connection.id, f"not touched: {error}")
-        except SessionEnded:
-            pass  # the notice, or the next event, closes the connection
-
-    async def _move(self, connection: SocketConnection, created_at: float) -> None:
-        policy = self.sessions.policy
-        if connection.provisional:
-            # A socket does not make its record a normal one, but a request
-            # may have done so since.
-            if time.monotonic() - connection.seen_at < policy.touch_interval:
-                return
-            (peek,) = await self.sessions.store.peek([connection.id])
-            if peek is None:
-                return
-            connection.verified(peek.ttl, peek.provisional)
-        left = connection.deadline - time.monotonic()
-        if not connection.provisional and policy.touch_due(left, created_at):
-            await self.sessions.extend(connection)
-
     async def load_session(self, connection: SocketConnection) -> Session | None:
         """Read a connection's session anew; None, and it will close, if that has ended."""
-        record = await self.sessions.fetch(connection.id)
-        if connection.phase is not Phase.OPEN:
-            return None
-        if record is not None and record.generation == connection.generation:
-            connection.verified(record.ttl, record.provisional)
-            session = connection.session = Session(self.sessions, record)
-            return session
-        end_one = self.sessions.connections.end_one
-        if record is not None:
-            end_one(connection, "rotated")
-        else:
-            # The notice that says why may be on its way, and decides
-            # whether the client should come back.
-            later = asyncio.get_running_loop().call_later
-            later(_NOTICE_GRACE, end_one, connection, "expired")
-        return None
+        return await liveness.reload(self.sessions, connection)

@@ -24,7 +24,6 @@ from tornado.websocket import WebSocketHandler
 from .connections import Connection
 from .events import logger
 from .record import Credential
-from .session import Session
 
 _DRAIN = 1.0  # seconds for a polling client to fetch what is queued
 _GRACE = 1.0  # seconds for a client to answer a WebSocket close
@@ -51,7 +50,6 @@ class SocketConnection(Connection):
     Attributes:
         eio_sid: Engine.IO's id of it; "" until that is known.
         presented: the session ids that the handshake presented.
-        session: as last loaded; what a disconnect handler sees.
         handlers: the live WebSocket handlers; two during an upgrade.
         local: the application's own dict for this connection.
         sids: Socket.IO's ids of it, by namespace.
@@ -68,7 +66,6 @@ class SocketConnection(Connection):
         "last_namespace",
         "local",
         "presented",
-        "session",
         "sids",
         "timer",
         "withheld",
@@ -79,7 +76,6 @@ class SocketConnection(Connection):
         self.host = host
         self.eio_sid = ""
         self.presented = presented
-        self.session: Session | None = None
         self.handlers: list[WebSocketHandler] = []
         self.local: dict[str, Any] | None = None
         self.sids: dict[str, str] = {}

@@ -110,8 +110,8 @@ TABLE = {
         CONNECT + "test_redis_down_during_connect_refuses_for_now" + WS,
     ),
     "no deadline for transports that never connect": (
-        "handshake.py",
-        "connection.close_unless_connected(self._connect_timeout)",
+        "endpoint.py",
+        "connection.close_unless_connected(server.connect_timeout)",
         "pass",
         LEAKS + "test_a_transport_that_never_connects_is_closed" + WS,
     ),
@@ -128,15 +128,15 @@ TABLE = {
         EVENTS + "test_an_acknowledgement_after_the_end_resolves_nothing" + WS,
     ),
     "no generation at an event": (
-        "socketio_gate.py",
+        "liveness.py",
         "if record is not None and record.generation == connection.generation:",
         "if record is not None:",
         EVENTS + "test_an_event_after_a_rotation_runs_no_handler" + WS,
     ),
     "an end during an event's load is overlooked": (
-        "socketio_gate.py",
-        """        if connection.phase is not Phase.OPEN:
-            return None
+        "liveness.py",
+        """    if connection.phase is not Phase.OPEN:
+        return None
 """,
         "",
         EVENTS + "test_a_session_that_ends_while_an_event_loads_runs_no_handler" + WS,
@@ -240,7 +240,7 @@ TABLE = {
     "a failed handshake keeps its connection": (
         "handshake.py",
         """            except BaseException:
-                self._host.forget(connection)
+                self._forget(connection)
                 raise
             handler""",
         """            except BaseException:

@@ -43,8 +43,8 @@ TABLE = {
         WATCHER + "test_a_deaf_process_subscribes_anew",
     ),
     "a provisional record is taken for one for good": (
-        "socketio_gate.py",
-        "            connection.verified(peek.ttl, peek.provisional)\n",
+        "liveness.py",
+        "        connection.verified(peek.ttl, peek.provisional)\n",
         "",
         EXPIRY + "test_events_are_activity_with_interval_too",
     ),

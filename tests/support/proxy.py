@@ -58,6 +58,8 @@ class FaultProxy:
         self.accepted = 0
         #: Everything clients sent since the last `forget()`: for counting.
         self.sent = bytearray()
+        #: How many pieces that came in: what is sent together is one, unless big.
+        self.chunks = 0
         self._links: set[_Link] = set()
         self._server: asyncio.Server | None = None
         self._flow = asyncio.Event()
@@ -171,6 +173,7 @@ class FaultProxy:
     async def upwards(self, chunk: bytes, link: _Link) -> bytes:
         """Apply the faults on the way to the server."""
         self.sent += chunk
+        self.chunks += 1
         await self._flow.wait()
         for held in self.holds:
             if held.matches(chunk):

@@ -147,6 +147,20 @@ def test_a_name_that_only_looks_like_ours_does_not_shadow_it() -> None:
         assert signer().read(request(header)) == [good]
 
 
+@pytest.mark.parametrize("first", ["signed", "unsigned"])
+def test_under_a_chosen_name_too_only_what_is_signed_is_believed(first: str) -> None:
+    """Beside a signed cookie an unsigned one does not count, and by itself neither."""
+    cookie = signer(name="connect.sid")
+    mine, planted = Credential.generate(), Credential.generate()
+    signed = f"connect.sid={cookie._signer.sign(mine)}"
+    unsigned = f"connect.sid={planted}"
+    pair = [signed, unsigned] if first == "signed" else [unsigned, signed]
+    assert cookie.read(request("; ".join(pair))) == [mine]
+    assert cookie.read(request(unsigned)) == []
+    assert cookie.read(request(f"connect.sid=s:{planted}.AAAA")) == []
+    assert value_of(cookie, mine).startswith("connect.sid=2|")
+
+
 def test_an_oversized_cookie_is_not_looked_at() -> None:
     """However it is signed."""
     assert signer().read(request(signed("x" * 4000))) == []
@@ -259,6 +273,6 @@ def test_planted_cookies_do_not_hide_the_real_one() -> None:
     """A neighbouring host can set cookies for the domain, and they may come first."""
     cookie = signer()
     credential = Credential.generate()
-    real = "session=" + cookie._sign(credential)
+    real = "session=" + cookie._signer.sign(credential)
     junk = [f"session=2|junk{i}" for i in range(40)]
     assert cookie.read(request("; ".join([*junk, real, *junk]))) == [credential]

@@ -1,0 +1,85 @@
+"""A connection's session between its handshake and its end.
+
+What every kind of connection does alike: read its session anew before
+something it sent is handled, and count what it sent as activity.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from .connections import Connection, Phase
+from .errors import SessionEnded, StoreError
+from .manager import SessionManager
+from .record import Delta
+from .session import Session
+
+_NOTICE_GRACE = 0.1  # seconds for the notice that says why a record is gone
+
+
+async def reload(manager: SessionManager, connection: Connection) -> Session | None:
+    """Read a connection's session anew; None, and it will close, if that has ended.
+
+    Raises:
+        StoreError: it could not be read.
+    """
+    record = await manager.fetch(connection.id)
+    if connection.phase is not Phase.OPEN:
+        return None
+    if record is not None and record.generation == connection.generation:
+        connection.verified(record.ttl, record.provisional)
+        session = connection.session = Session(manager, record)
+        return session
+    end_one = manager.connections.end_one
+    if record is not None:
+        end_one(connection, "rotated")
+    else:
+        # The notice that says why may be on its way, and decides whether
+        # the client should come back.
+        later = asyncio.get_running_loop().call_later
+        later(_NOTICE_GRACE, end_one, connection, "expired")
+    return None
+
+
+async def keep_alive(
+    manager: SessionManager, connection: Connection, session: Session | None
+) -> None:
+    """Count something it sent as activity: move the deadline, once per touch_interval.
+
+    Args:
+        session: as it was read for this and perhaps saved; None: not read.
+    """
+    seen = connection.session if session is None else session
+    record = None if seen is None else seen._record
+    if record is None or connection.phase is not Phase.OPEN:
+        return
+    if session is not None:  # the handler may have moved it by saving
+        left = record.ttl - (time.time() - session._loaded_at)
+        connection.verified(left, record.provisional)
+    try:
+        await _move(manager, connection, record.meta.created_at)
+    except StoreError as error:
+        manager.report("store_failed", connection.id, f"not touched: {error}")
+    except SessionEnded:
+        pass  # the notice, or what it sends next, closes the connection
+
+
+async def _move(manager: SessionManager, connection: Connection, created_at: float) -> None:
+    policy = manager.policy
+    if connection.provisional:
+        # A socket does not make its record a normal one, but a request
+        # may have done so since.
+        if time.monotonic() - connection.seen_at < policy.touch_interval:
+            return
+        (peek,) = await manager.store.peek([connection.id])
+        if peek is None:
+            return
+        connection.verified(peek.ttl, peek.provisional)
+    left = connection.deadline - time.monotonic()
+    if connection.provisional or not policy.touch_due(left, created_at):
+        return
+    delta = Delta(connection.id, connection.generation, policy.idle_timeout, confirm=False)
+    committed = await manager.store.commit(delta)
+    if committed.ttl is not None:
+        connection.verified(committed.ttl, False)
