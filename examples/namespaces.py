@@ -11,10 +11,13 @@ namespace, a list of all clients with their sessions, a chosen cookie.
 
 from typing import Any
 
+import tornado.web
+
 from _serve import Page, serve, store
 from tornado_shared_session import (
     SessionError,
     SessionManager,
+    SessionMixin,
     SessionServer,
     SignedCookie,
     get_tornado_handler,
@@ -76,6 +79,12 @@ async def whisper(sid: str) -> str:
     return str((await sio.get_session(sid)).get("name", "?"))
 
 
+class Login(SessionMixin, tornado.web.RequestHandler):
+    async def post(self) -> None:
+        self.session["name"] = self.get_body_argument("name")
+        await self.session.login(self.session["name"])  # check a password first
+
+
 if __name__ == "__main__":
-    handlers = [(r"/", Page, {"html": PAGE}), (r"/socket.io/", get_tornado_handler(sio))]
-    serve(sessions, handlers)
+    sockets = get_tornado_handler(sio)
+    serve(sessions, [(r"/", Page, {"html": PAGE}), (r"/login", Login), (r"/socket.io/", sockets)])

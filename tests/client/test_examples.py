@@ -122,7 +122,7 @@ async def test_a_namespace_of_its_own_with_the_session_of_all() -> None:
             await bob.emit("say", "hello", namespace=CHAT)
             for client in (ada, bob):
                 heard = await client.wait_for_event("said")
-                assert (heard.namespace, heard.args) == (CHAT, [{"from": "Bob", "text": "hello"}])
+                assert (heard.namespace, heard.args) == (CHAT, ({"from": "Bob", "text": "hello"},))
             await bob.disconnect(CHAT)
             async with SocketIOTestClient(url, cookies=bob.cookies) as again:
                 await again.connect(CHAT)
@@ -149,7 +149,7 @@ async def test_an_unsigned_cookie_of_that_name_is_never_believed() -> None:
 async def test_a_socket_without_a_session_is_left_to_the_connect_handler(
     own_redis: RedisServer,
 ) -> None:
-    """With the store down it is a guest that listens; with a replaced credential, too."""
+    """With the store down it is a guest, and stays."""
     async with example("namespaces.py", REDIS_URL=own_redis.url) as url:
         jar = CookieJar()
         async with SocketIOTestClient(url, cookies=jar) as client:
@@ -159,3 +159,25 @@ async def test_a_socket_without_a_session_is_left_to_the_connect_handler(
         async with SocketIOTestClient(url, cookies=jar) as guest:
             await guest.connect(CHAT)
             assert await guest.wait_for("guest") == "StoreError"
+
+
+async def test_a_guest_whose_credential_was_replaced_listens_only() -> None:
+    """It hears the others, is not among them, and what needs a session does not run."""
+    async with example("namespaces.py") as url:
+        page = HTTPTestClient(url)
+        await page.post("/login", {"name": "Ada"})
+        old = CookieJar(page.cookies)
+        await page.post("/login", {"name": "Ada"})
+        async with (
+            SocketIOTestClient(url, cookies=old) as guest,
+            SocketIOTestClient(url, cookies=page.cookies) as ada,
+        ):
+            await guest.connect(CHAT)
+            assert await guest.wait_for("guest") == "SessionEnded"
+            await ada.connect(CHAT)
+            assert await ada.wait_for("welcome") == "Ada"
+            await guest.emit("say", "let me in", namespace=CHAT, ack=False)
+            await ada.emit("say", "hello", namespace=CHAT)
+            assert await guest.wait_for("said") == {"from": "Ada", "text": "hello"}
+            assert await ada.emit("who", namespace=CHAT) == ["Ada"]
+            assert [event.name for event in ada.events] == ["welcome", "said"]

@@ -51,7 +51,7 @@ async def test_the_guides_counter_and_logout(redis_url: str, store: str, transpo
             assert await client.wait_for("session_ended") == {"reason": "logged_out"}
             await client.wait_transport_closed()
         assert await other.emit("incr") == 2
-        assert [event.args for event in other.events] == [[2]]
+        assert [event.args for event in other.events] == [(2,)]
 
 
 @pytest.mark.node
@@ -152,7 +152,7 @@ async def test_rooms_of_the_session_and_of_the_user(transport: Any) -> None:
         assert (await laptop.post("/logout")).code == 204
         await sockets[0].wait_transport_closed()
         assert json.loads((await mary.get("/online/john")).body) == {"online": False}
-        assert [event.args for event in sockets[2].events] == [["mary is here"]]
+        assert [event.args for event in sockets[2].events] == [("mary is here",)]
 
 
 @pytest.mark.node
