@@ -24,12 +24,12 @@ LOGIN = """<!doctype html><title>Log in</title>
 <form method="post"><input name="user" value="john"> <input name="password" type="password">
 <button>Log in</button></form>"""
 HOME = """<!doctype html><title>Home</title>
-<p>You are <b id="name">?</b>. <button onclick="fetch('/logout', {method: 'POST'})">Log out</button>
+<p>You are <b id="who">?</b>. <button onclick="fetch('/logout', {method: 'POST'})">Log out</button>
 <pre id="seen"></pre>
 <script src="/client/socket.io.min.js"></script>
 <script>
   const socket = io();
-  socket.on("connect", () => socket.emit("whoami", (user) => { name.textContent = user; }));
+  socket.on("connect", () => socket.emit("whoami", (user) => { who.textContent = user; }));
   socket.on("told", (text) => seen.append(text + "\\n"));
   socket.on("session_ended", () => location.assign("/login"));
 </script>"""

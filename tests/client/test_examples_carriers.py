@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,13 @@ import pytest
 
 from tests.support.node_client import NodeClient, require_node
 from tests.support.programs import example
-from tornado_shared_session.testing import CookieJar, HTTPTestClient, SocketIOTestClient
+from tests.support.sites import raw_redis
+from tornado_shared_session.testing import (
+    CookieJar,
+    HTTPTestClient,
+    RedisServer,
+    SocketIOTestClient,
+)
 
 LOGIN = {"user": "ada", "password": "changeit"}
 
@@ -78,6 +85,39 @@ async def test_a_foreign_token_is_answered_with_a_new_one(tokens: str) -> None:
             assert errors == "Session Not Found"
             assert token
             assert token != bad
+
+
+async def test_a_token_whose_session_is_over_is_answered_with_an_empty_one(
+    own_redis: RedisServer,
+) -> None:
+    """And with the reason; nothing of the old data comes along."""
+    async with example("tokens.py", REDIS_URL=own_redis.url) as url:
+        async with SocketIOTestClient(url, cookies=None) as client:
+            await client.connect()
+            token, _ = await ask(client, "")
+            await client.emit("set", "colour", "blue")
+        async with raw_redis(own_redis.url) as redis:
+            await redis.flushall()
+        async with SocketIOTestClient(url, cookies=None) as client:
+            await client.connect()
+            fresh, errors = await ask(client, token)
+            assert errors == "Session Expired"
+            assert fresh != token
+            assert await client.emit("get", "colour") == ""
+
+
+async def test_while_the_store_is_down_the_answer_is_a_plain_sentence(
+    own_redis: RedisServer,
+) -> None:
+    """Without a token, an address or a trace."""
+    async with example("tokens.py", REDIS_URL=own_redis.url) as url:
+        async with SocketIOTestClient(url, cookies=None) as client:
+            await client.connect()
+            own_redis.stop()
+            token, errors = await ask(client, "")
+            assert token == ""
+            assert re.fullmatch(r"[\w ,;.-]+", errors), errors
+            assert "127.0.0.1" not in errors
 
 
 async def test_a_login_in_an_event_brings_a_new_token(tokens: str) -> None:
