@@ -92,5 +92,4 @@ if __name__ == "__main__":
             (r"/logout", Logout),
             (r"/socket.io/", get_tornado_handler(sio)),
         ],
-        trusted_origins=ORIGINS,  # for Tornado's own cross_origin_protection
     )

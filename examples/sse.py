@@ -45,13 +45,15 @@ class Home(SessionMixin, tornado.web.RequestHandler):
 class Events(SessionMixin, tornado.web.RequestHandler):
     close_on_end = True  # logout, expiry, revocation, a login that replaces the credential
 
+    def initialize(self) -> None:
+        self.counts: asyncio.Queue[int | None] = asyncio.Queue()
+
     async def get(self) -> None:
         if self.session.is_new:
             self.set_status(204)  # tells an EventSource not to come back
             return
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("Cache-Control", "no-store")
-        self.counts: asyncio.Queue[int | None] = asyncio.Queue()
         streams.setdefault(self.session.id, set()).add(self)
         try:
             await self.send(self.session.get("count", 0))

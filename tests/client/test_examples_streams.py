@@ -18,9 +18,8 @@ class Stream:
 
     def __init__(self, url: str, jar: CookieJar) -> None:
         self.lines: asyncio.Queue[bytes] = asyncio.Queue()
-        self._client = AsyncHTTPClient(force_instance=True)
         self.end = asyncio.ensure_future(
-            self._client.fetch(
+            AsyncHTTPClient(force_instance=True).fetch(
                 HTTPRequest(
                     f"{url}/events",
                     headers={"Cookie": jar.header()},
@@ -35,12 +34,6 @@ class Stream:
         chunk = await asyncio.wait_for(self.lines.get(), 5)
         assert chunk.startswith(b"data: "), chunk
         return chunk.decode().removeprefix("data: ").rstrip("\n")
-
-    async def close(self) -> None:
-        """Hang up."""
-        self._client.close()
-        self.end.cancel()
-        await asyncio.wait([self.end])
 
 
 async def test_a_stream_of_events_ends_with_its_session() -> None:
@@ -61,7 +54,8 @@ async def test_a_stream_of_events_ends_with_its_session() -> None:
         assert (await page.get("/events")).code == 204  # an EventSource then stays away
         assert (await stranger.post("/incr")).body == b"1"
         assert await streams[2].data() == "1"
-        await streams[2].close()
+        assert (await stranger.post("/logout")).code == 204
+        assert (await asyncio.wait_for(streams[2].end, 5)).code == 200
 
 
 @asynccontextmanager
