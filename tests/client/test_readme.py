@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import http.client
-import os
 import re
 import shlex
-import socket
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import ROOT
+from tests.support.programs import blocks, example, free_port, program
 from tornado_shared_session.events import REASONS
 from tornado_shared_session.testing import CookieJar, HTTPTestClient, SocketIOTestClient
 
@@ -23,58 +21,6 @@ README = (ROOT / "README.md").read_text()
 QUICKSTART = (ROOT / "docs" / "quickstart.md").read_text()
 REDIS = "redis://localhost:6379/0"
 PORT = "8888"
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """Return the code blocks of a language, in their order."""
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-
-
-def free_port() -> int:
-    """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@asynccontextmanager
-async def program(path: Path, port: int, **env: str) -> AsyncIterator[None]:
-    """Run a Python file until it listens; end it, and see that it has not complained."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(path),
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    ended = asyncio.create_task(process.communicate())
-    try:
-        await listening(port, ended)
-        yield
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        output, _ = await asyncio.wait_for(ended, 10)
-    assert b"Traceback" not in output, output.decode()
-
-
-async def listening(port: int, ended: asyncio.Task[tuple[bytes, bytes]]) -> None:
-    """Wait until a port accepts connections."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                # A program says nothing when its port is open.
-                done, _ = await asyncio.wait([ended], timeout=0.02)
-                if done:
-                    raise RuntimeError(ended.result()[0].decode()) from None
-            else:
-                writer.close()
-                return
 
 
 @asynccontextmanager
@@ -201,10 +147,7 @@ async def test_the_quickstarts_second_program(redis_url: str, tmp_path: Path) ->
 @pytest.mark.parametrize("store", ["memory", "redis"])
 async def test_the_counter_example(redis_url: str, store: str) -> None:
     """Its buttons do what they say, and its page has the script."""
-    port = free_port()
-    env = {"PORT": str(port), "REDIS_URL": redis_url if store == "redis" else ""}
-    async with program(ROOT / "examples" / "counter.py", port, **env):
-        url = f"http://127.0.0.1:{port}"
+    async with example("counter.py", REDIS_URL=redis_url if store == "redis" else "") as url:
         page = HTTPTestClient(url)
         assert b'id="count">0<' in (await page.get("/")).body
         async with SocketIOTestClient(url, cookies=page.cookies) as client:
@@ -218,10 +161,7 @@ async def test_the_counter_example(redis_url: str, store: str) -> None:
 @pytest.mark.parametrize("store", ["memory", "redis"])
 async def test_the_login_example(redis_url: str, store: str) -> None:
     """Login, the current user in a template, XSRF, logging out one's other browsers."""
-    port = free_port()
-    env = {"PORT": str(port), "REDIS_URL": redis_url if store == "redis" else ""}
-    async with program(ROOT / "examples" / "login.py", port, **env):
-        url = f"http://127.0.0.1:{port}"
+    async with example("login.py", REDIS_URL=redis_url if store == "redis" else "") as url:
         one, two = HTTPTestClient(url), HTTPTestClient(url)
         assert (await one.get("/")).headers["Location"].startswith("/login")
         assert (await one.post("/login", {"name": "Ada"})).code == 403
@@ -242,25 +182,6 @@ async def submit(visitor: HTTPTestClient, page: str, action: str, **fields: str)
     assert token, form
     answer = await visitor.post(action, {**fields, "_xsrf": token[1]})
     assert answer.code == 302, answer.body
-
-
-def test_each_example_is_in_the_table_and_small() -> None:
-    """With the command that starts it; at most a hundred lines."""
-    table = (ROOT / "examples" / "README.md").read_text()
-    examples = sorted((ROOT / "examples").glob("*.py"))
-    assert examples
-    for path in examples:
-        source = path.read_text()
-        assert f"examples/{path.name}`" in table
-        assert f"python examples/{path.name}" in source
-        assert len(source.splitlines()) <= 100
-
-
-def test_every_link_in_the_documents_leads_somewhere() -> None:
-    """To a file of the project."""
-    for page in [ROOT / "README.md", ROOT / "examples" / "README.md", *ROOT.glob("docs/*.md")]:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
 def test_the_reasons_in_the_quickstart_are_those_of_the_library() -> None:
