@@ -75,6 +75,10 @@ class StreamConnection(Connection):
             SessionEnded: it ended, or was rotated, while it loaded.
         """
         assert session._record is not None
+        connection: Any = self._handler.request.connection
+        if connection.stream is None or connection.stream.closed():
+            self.forget()  # the client left while it loaded, and the handler was told
+            return
         self.admit(session._record)
         self.session = session
         handler = self._handler
@@ -83,7 +87,6 @@ class StreamConnection(Connection):
         # overrides them without asking super(), and other handlers do not
         # pay for them.
         handler.on_finish = self._on_finish  # type: ignore[method-assign]
-        connection: Any = handler.request.connection
         connection.set_close_callback(self._on_connection_close)
         watch(self._manager).expect(self.id, self.deadline)
 
@@ -107,7 +110,7 @@ class StreamConnection(Connection):
     def outlives(self, reason: str) -> bool:
         """Whether its own handler did it, and tells the client with the head."""
         session, carrier = self.session, self._handler._session_carrier
-        if session is None or carrier is None:
+        if session is None or carrier is None or reason == "shutdown":
             return False
         if session._busy:  # perhaps with a login: look again when that is through
             self._manager.spawn(self._look_again(session, reason))

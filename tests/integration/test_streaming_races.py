@@ -55,6 +55,29 @@ async def test_an_end_meets_a_request_that_is_loading(
         assert a.streams.heard("streaming") == []
 
 
+async def test_a_client_that_leaves_while_it_loads_is_forgotten(
+    redis_url: str, prefix: str
+) -> None:
+    """Though its handler does not care, and goes on."""
+
+    class Deaf(Events):
+        def on_connection_close(self) -> None:
+            pass
+
+    async with site(redis=redis_url, prefix=prefix) as a:
+        a.streams.app.add_handlers(r".*", [(r"/deaf", Deaf)])
+        jar = await a.visitor()
+        load = HeldLoad(a.manager)
+        async with await Stream.begin(a.url, "/deaf", jar):
+            await load.reached()
+        await until(lambda: all(one.closed() for one in a.server.http_server.streams))
+        load.go.set()
+        await a.heard("streaming")
+        assert not len(a.manager.connections)
+        a.streams.go.set()
+        await a.heard("finished")
+
+
 async def test_a_store_that_is_down_is_a_503(
     own_redis: RedisServer, prefix: str, expect_log: Any
 ) -> None:

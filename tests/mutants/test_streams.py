@@ -137,6 +137,12 @@ TABLE = {
         "    # from here",
         RACES + "test_an_end_meets_a_request_that_is_loading[logout]",
     ),
+    "a client that left is watched": (
+        "streaming.py",
+        "if connection.stream is None or connection.stream.closed():",
+        "if False:",
+        RACES + "test_a_client_that_leaves_while_it_loads_is_forgotten",
+    ),
     "a stream does not know its deadline": (
         "streaming.py",
         "watch(self._manager).expect(self.id, self.deadline)",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from datetime import datetime, timedelta
+from logging import getLogger
 from typing import Any, assert_type
 
 from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
+from tornado.websocket import WebSocketHandler
 
 from tornado_shared_session import (
+    CORSMixin,
     MemoryStore,
     MsgpackSerializer,
     RedisStore,
@@ -18,6 +21,7 @@ from tornado_shared_session import (
     SessionManager,
     SessionMixin,
     SessionServer,
+    SessionWebSocketMixin,
     SignedCookie,
     get_tornado_handler,
 )
@@ -40,6 +44,8 @@ sessions = SessionManager(
     serializer=MsgpackSerializer(),
     secret={1: "old", 2: b"new"},
     on_event=on_event,
+    cors_allowed_origins=["https://app.example"],
+    logger=getLogger("app.sessions"),
 )
 embedded = SessionManager()
 tested = SessionManager(MemoryStore(clock=lambda: 1.0), on_event=print)
@@ -55,6 +61,29 @@ def bump(session: Session) -> int:
 async def slowly(session: Session) -> str:
     """Count, and take time for it."""
     return str(bump(session))
+
+
+class Chat(SessionWebSocketMixin, WebSocketHandler):
+    """A WebSocket."""
+
+    session_reload = True
+    session_anonymous = "refuse"
+
+    def open(self, *args: str) -> None:
+        """Say who it is."""
+        assert_type(self.session.user_id, str | None)
+
+    async def on_message(self, message: str | bytes) -> None:
+        """Store what was said."""
+        self.session["said"] = message
+        await self.session.save()
+
+
+class Events(CORSMixin, SessionMixin, RequestHandler):
+    """Server-sent events, for pages of another origin too."""
+
+    close_on_end = True
+    cors_headers = (*CORSMixin.cors_headers, "X-Trace")
 
 
 class Handler(SessionMixin, RequestHandler):
