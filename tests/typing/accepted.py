@@ -10,6 +10,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, RequestHandler
 
 from tornado_shared_session import (
+    BearerToken,
     MemoryStore,
     MsgpackSerializer,
     RedisStore,
@@ -42,8 +43,11 @@ sessions = SessionManager(
     on_event=on_event,
 )
 embedded = SessionManager()
+by_token = SessionManager(MemoryStore(), credentials=BearerToken())
+by_either = SessionManager(MemoryStore(), credentials=BearerToken(fallback=SignedCookie()))
 tested = SessionManager(MemoryStore(clock=lambda: 1.0), on_event=print)
 sio = SessionServer(sessions, cors_allowed_origins=["https://app.example"], reload="interval")
+waiting = SessionServer(by_token, auth_timeout=timedelta(seconds=10))
 
 
 def bump(session: Session) -> int:
