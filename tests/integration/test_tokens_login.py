@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sites import Site
+from tests.support.sites import HeldLoad, Site
 from tests.support.tokens import (
     ask,
     bearer,
@@ -99,7 +99,10 @@ async def test_an_event_beside_a_login_waits_for_it(a: Site) -> None:
         a.manager.store.commit = held  # type: ignore[method-assign]
         login = asyncio.ensure_future(client.emit("rotate", "login"))
         await asyncio.wait_for(begun.wait(), 3)
+        load = HeldLoad(a.manager)
         beside = asyncio.ensure_future(client.emit("whoami"))
+        await load.reached()
+        load.go.set()
         a.watcher._ask_all()
         await a.manager.health()
         assert not a.connection.reason

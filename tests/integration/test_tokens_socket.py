@@ -216,6 +216,19 @@ async def test_a_socket_without_a_token_runs_no_event(a: Site, transport: str) -
     assert len(a.shared.heard("connect")) == 1
 
 
+async def test_an_event_from_before_the_token_is_not_run_after_it() -> None:
+    """Sent in one payload with it, and with a store that answers within the same turn."""
+    async with site(credentials="token") as a:
+        token = await token_of(a, note="mine")
+        async with a.client("polling") as client:
+            await client.connect()
+            shown = '42["getToken",{"token":"' + token + '"}]'
+            assert await client.send_raw('42["set","note","theirs"]\x1e' + shown) == 200
+            assert (await client.wait_for("gotToken"))["errors"] == ""
+            assert await client.emit("get") == "mine"
+            assert not a.shared.heard("set")
+
+
 async def test_a_socket_that_shows_no_token_is_closed(
     redis_url: str, prefix: str, transport: str
 ) -> None:

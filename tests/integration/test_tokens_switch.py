@@ -250,11 +250,12 @@ async def test_an_end_during_a_failed_switch_is_not_missed(
 ) -> None:
     """It goes back to its session when the other cannot be loaded, and looks it up at once."""
     async with FaultProxy(redis_server.port) as proxy:
-        async with site(redis=proxy.url, prefix=prefix, credentials="token") as a:
+        # Without notices and deadlines, only that look can tell.
+        quiet: dict[str, Any] = {"no_notices": True, "no_deadlines": True}
+        async with site(redis=proxy.url, prefix=prefix, credentials="token", **quiet) as a:
             first, second = await token_of(a, note=1), await token_of(a, note=2)
             async with a.client(transport) as client:
                 await enter(client, first)
-                # From here on only that look can tell.
                 load = HeldLoad(a.manager, before=True)
                 asking = asyncio.ensure_future(client.emit("getToken", {"token": second}))
                 await load.reached()

@@ -135,10 +135,8 @@ TABLE = {
     ),
     "an end during an event's load is overlooked": (
         "liveness.py",
-        """    if connection.phase is not Phase.OPEN:
-        return None
-""",
-        "",
+        "if connection.phase is not Phase.OPEN or connection.id is not id:",
+        "if connection.id is not id:",
         EVENTS + "test_a_session_that_ends_while_an_event_loads_runs_no_handler" + WS,
     ),
     "clients may name reserved events": (

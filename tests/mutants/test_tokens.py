@@ -83,26 +83,16 @@ TABLE = {
         "                event.connection.phase = Phase.OPEN  # python-socketio answers",
         SOCKET + "test_namespaces_share_the_session_of_one_token" + WS,
     ),
-    "events are handled before the token": (
-        "socketio_gate.py",
-        """        if connection.phase is not Phase.OPEN:
-            return False, None
-        if not self._reload_events""",
-        """        if connection.phase is Phase.ENDED:
-            return False, None
-        if not self._reload_events""",
-        SOCKET + "test_a_socket_without_a_token_runs_no_event" + WS,
+    "events from before the token are handled after it": (
+        "socketio_tokens.py",
+        "return connection.phase is not Phase.OPEN",
+        "return False",
+        SOCKET + "test_an_event_from_before_the_token_is_not_run_after_it",
     ),
     "no auth_timeout": (
         "socketio_tokens.py",
         'connection.end("no_token")',
         "pass",
-        SOCKET + "test_a_socket_that_shows_no_token_is_closed" + WS,
-    ),
-    "auth_timeout closes everybody": (
-        "token_state.py",
-        "            self.timer.cancel()\n",
-        "",
         SOCKET + "test_a_socket_that_shows_no_token_is_closed" + WS,
     ),
     "the token stays in auth": (

@@ -12,6 +12,7 @@ from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from tornado_shared_session import (
+    BearerToken,
     CORSMixin,
     MemoryStore,
     MsgpackSerializer,
@@ -48,8 +49,11 @@ sessions = SessionManager(
     logger=getLogger("app.sessions"),
 )
 embedded = SessionManager()
+by_token = SessionManager(MemoryStore(), credentials=BearerToken())
+by_either = SessionManager(MemoryStore(), credentials=BearerToken(fallback=SignedCookie()))
 tested = SessionManager(MemoryStore(clock=lambda: 1.0), on_event=print)
 sio = SessionServer(sessions, cors_allowed_origins=["https://app.example"], reload="interval")
+waiting = SessionServer(by_token, auth_timeout=timedelta(seconds=10))
 
 
 def bump(session: Session) -> int:
