@@ -180,8 +180,9 @@ class Session(StoredMapping):
         changes are stored with it.
 
         Raises:
-            SessionError: no response can carry the new credential: a
-                socket event, a script, or the head has left.
+            SessionError: nothing can carry the new credential to the
+                client: a script, a response whose head has left, or a
+                socket event of a client that has a cookie.
             SessionEnded: the session was destroyed or expired meanwhile.
             StoreError: the store failed; the old credential may still
                 be valid.

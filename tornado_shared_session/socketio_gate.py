@@ -3,12 +3,11 @@
 Nothing of a client is handled unless its session lives. What may be
 said to it is decided in `socketio_admission.py`.
 
-These two files and `socketio.py` are the only ones that import
-socketio. This one overrides its private seams `_handle_eio_*`,
-`_handle_event`, `_handle_ack` and `_trigger_event`;
-`tests/integration/test_seams.py` fails when one of them goes. The public
-``eio.on(...)`` would not do: `instrument()` replaces handlers that were
-set with it.
+The files `socketio*.py` are the only ones that import socketio. This
+one overrides its private seams `_handle_eio_*`, `_handle_event`,
+`_handle_ack` and `_trigger_event`; `tests/integration/test_seams.py`
+fails when one of them goes. The public ``eio.on(...)`` would not do:
+`instrument()` replaces handlers that were set with it.
 """
 
 from __future__ import annotations

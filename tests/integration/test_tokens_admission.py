@@ -200,3 +200,21 @@ async def test_a_session_that_ends_closes_a_socket_that_came_by_token(
     with pytest.raises(ConnectionLost):
         await client.emit("get")
     await a.empty()
+
+
+async def test_an_application_may_admit_whom_the_store_could_not_be_asked_about(
+    redis_server: RedisServer, prefix: str, transport: str
+) -> None:
+    """With on_session_error="pass" a token in the header that cannot be loaded is no refusal."""
+    passing = {"on_session_error": "pass"}
+    async with FaultProxy(redis_server.port) as proxy:
+        async with site(redis=proxy.url, prefix=prefix, credentials="token", server=passing) as a:
+            token = await token_of(a, note="mine")
+            await proxy.refuse()
+            async with a.client(transport, headers=bearer(token)) as client:
+                await client.connect()
+                assert len(a.shared.heard("connect")) == 1
+                await proxy.normal()
+                assert await ask(client, {"token": token}) == (token, "")
+                assert await client.emit("get") == "mine"
+            await a.empty()

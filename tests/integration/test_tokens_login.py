@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
 
-from tests.support.sites import HeldLoad, Site
+from tests.support.sites import HeldLoad, Site, site, until
 from tests.support.tokens import (
     ask,
     bearer,
@@ -59,16 +60,26 @@ async def test_a_login_in_an_event_moves_the_connection(a: Site, transport: str,
     await a.empty()
 
 
-async def test_a_login_in_an_event_closes_the_other_connections(a: Site, transport: str) -> None:
-    """Those of the replaced token, to come back with the new one; its own stays."""
-    token = await token_of(a)
-    async with a.client(transport) as client, a.client(transport, headers=bearer(token)) as other:
-        await enter(client, token)
-        await other.connect()
-        assert await client.emit("rotate", "login") == "rotated"
-        assert await other.wait_for("session_ended") == {"reason": "rotated"}
-        await other.wait_transport_closed(3)
-        assert (await client.emit("whoami"))["user"] == "mallory"
+async def test_a_login_in_an_event_closes_the_other_connections(
+    redis_url: str, prefix: str, transport: str
+) -> None:
+    """Those of the replaced token, in every process, to come back; its own stays."""
+    settings: dict[str, Any] = {"redis": redis_url, "prefix": prefix, "credentials": "token"}
+    async with site(**settings) as a, site(**settings) as b:
+        token = await token_of(a)
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(a.client(transport))
+            await enter(client, token)
+            others = [one.client(transport, headers=bearer(token)) for one in (a, b)]
+            for other in others:
+                await stack.enter_async_context(other)
+                await other.connect()
+            await until(lambda: b.watcher.health()["notices"])
+            assert await client.emit("rotate", "login") == "rotated"
+            for other in others:
+                assert await other.wait_for("session_ended") == {"reason": "rotated"}
+                await other.wait_transport_closed(3)
+            assert (await client.emit("whoami"))["user"] == "mallory"
 
 
 async def test_a_header_from_before_a_login_in_an_event_keeps_its_connection(a: Site) -> None:

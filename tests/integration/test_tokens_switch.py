@@ -52,7 +52,11 @@ async def test_an_empty_gettoken_returns_the_token_it_has(
             empty: list[list[Any]] = [[], [{}], [None], [{"token": ""}], [{"token": None}]]
             for payload in (*empty, [{"token": token}]):
                 assert await ask(client, *payload) == (token, "")
-            assert len(await redis.keys(f"{prefix}s:*")) == 1
+            await client.emit("merge", {})  # stores nothing, so that it stays provisional
+            (key,) = await redis.keys(f"{prefix}s:*")
+            assert await redis.ttl(key) <= 60
+            await client.emit("merge", {"note": 1})
+            assert await redis.ttl(key) > 1000
 
 
 async def test_another_token_switches_the_connection(a: Site, transport: str) -> None:

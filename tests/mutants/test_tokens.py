@@ -207,6 +207,12 @@ TABLE = {
         "pass",
         SWITCH + "test_asking_again_and_again_fills_nothing" + WS,
     ),
+    "a socket alone makes a session a normal one": (
+        "manager.py",
+        "return session._carrier is not None and rotation.lock(session) is None",
+        "return session._carrier is not None",
+        SWITCH + "test_an_empty_gettoken_returns_the_token_it_has" + WS,
+    ),
     "what was written is deleted": (
         "socketio_switch.py",
         "if peek is not None and peek.provisional:",

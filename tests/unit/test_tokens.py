@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
+from tornado.web import RequestHandler
 
 from tests.unit.test_credentials import NOBODY
-from tornado_shared_session import BearerToken, ConfigurationError, SignedCookie
+from tornado_shared_session import (
+    BearerToken,
+    ConfigurationError,
+    MemoryStore,
+    SessionManager,
+    SignedCookie,
+)
 from tornado_shared_session.record import Credential
 from tornado_shared_session.token_state import without_tokens
 
@@ -102,6 +109,30 @@ def test_it_says_what_responses_depend_on() -> None:
     """With the fallback's part, which is the cookie unless that says otherwise."""
     assert BearerToken().vary == "Authorization"
     assert BearerToken(fallback=SignedCookie()).vary == "Authorization, Cookie"
+
+
+def test_a_carrier_of_ones_own_may_say_so_too() -> None:
+    """What it varies by, and which requests no page can forge; without that, cookies are meant."""
+
+    class ByKey:
+        vary = "X-Key"
+
+        def read(self, request: HTTPServerRequest) -> list[Credential]:
+            return []
+
+        def write(self, handler: RequestHandler, credential: Credential | None) -> None:
+            """It has no way back."""
+
+        def by_header(self, request: HTTPServerRequest) -> bool:
+            return "X-Key" in request.headers
+
+    own = SessionManager(MemoryStore(), credentials=ByKey())
+    assert own.vary == "X-Key"
+    assert own.by_header is not None
+    assert not own.by_header(request())
+    assert BearerToken(fallback=ByKey()).vary == "Authorization, X-Key"
+    plain = SessionManager(MemoryStore())
+    assert (plain.vary, plain.by_header) == ("Cookie", None)
 
 
 def test_a_fallback_is_a_carrier_of_another_kind() -> None:
