@@ -51,7 +51,7 @@ TABLE = {
     ),
     "no check at an upgrade": (
         "endpoint.py",
-        "if await server.load_session(connection) is None:",
+        "if connection.error is None and await server.load_session(connection) is None:",
         "if False:",
         ROTATION + "test_an_upgrade_asks_the_store",
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from tornado_shared_session.testing import (
     Transport,
     serve,
 )
+from tornado_shared_session.testing.wire import Wire
 
 
 @pytest.fixture
@@ -178,6 +180,17 @@ async def test_a_mute_client_ignores_a_close_frame() -> None:
             await client.wait_transport_closed(0.05)
         server.cut_connections()
         assert await client.wait_transport_closed() == "transport close"
+
+
+async def test_a_close_that_is_cancelled_spoils_no_other(server: RunningServer) -> None:
+    """Nobody is cancelled who was not meant."""
+    wire = await Wire.open(server.url)
+    first = asyncio.create_task(wire.close())
+    await asyncio.sleep(0)  # it waits for the transport now
+    first.cancel()
+    await wire.close()
+    await asyncio.wait([first])
+    assert first.cancelled()
 
 
 async def test_a_paused_client_receives_later(client: SocketIOTestClient) -> None:

@@ -17,12 +17,12 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from ..errors import ConfigurationError, SessionConflict, SessionEnded, StoreError
+from ..errors import ConfigurationError, SessionConflict, SessionEnded
 from ..events import logger
 from ..policy import Duration, seconds
 from ..record import CorruptRecord, Delta, Meta, Peek, Record
 from .base import Committed, Deleted, ForeignRecord, OnGap, OnMessage, Store
-from .redis_pipe import Command, Pipe
+from .redis_pipe import Command, Pipe, raise_error
 from .redis_scripts import (
     COMMIT,
     CONFLICT,
@@ -109,7 +109,7 @@ class RedisStore(Store):
         fields, ttl = await self._pipe.ask(("HGETALL", key), ("PTTL", key), repeatable=True)
         if isinstance(fields, ResponseError) and str(fields).startswith("WRONGTYPE"):
             raise CorruptRecord
-        fields, ttl = _raise_error(fields), _raise_error(ttl)
+        fields, ttl = raise_error(fields), raise_error(ttl)
         if type(fields) is list:  # RESP2
             fields = dict(zip(fields[::2], fields[1::2], strict=True))
         if type(fields) is not dict or type(ttl) is not int:
@@ -207,7 +207,7 @@ class RedisStore(Store):
             some = keys[start : start + _PEEKED_AT_ONCE]
             command: Command = ("EVALSHA", self._peek, len(some), *some)
             (reply,) = await self._pipe.ask(command, repeatable=True)
-            answer = _raise_error(reply)
+            answer = raise_error(reply)
             for generation, ttl, provisional in zip(
                 answer[::3], answer[1::3], answer[2::3], strict=True
             ):
@@ -261,7 +261,7 @@ class RedisStore(Store):
 
     async def _ask(self, *command: Any) -> Any:
         (reply,) = await self._pipe.ask(command)
-        return _raise_error(reply)
+        return raise_error(reply)
 
 
 def _connect(url: str, timeout: float) -> redis.asyncio.Redis:
@@ -282,15 +282,6 @@ def _connect(url: str, timeout: float) -> redis.asyncio.Redis:
         raise ConfigurationError(
             f"RedisStore cannot use this URL: {error}; it looks like redis://host:6379/0"
         ) from error
-
-
-def _raise_error(reply: Any) -> Any:
-    if isinstance(reply, ResponseError):
-        # redis-py takes the code off the errors that it has a class for.
-        plain = type(reply) is ResponseError
-        code = str(reply).split(" ")[0] if plain else type(reply).__name__
-        raise StoreError(f"the session store refused a command ({code})") from reply
-    return reply
 
 
 def _milliseconds(seconds: float) -> int:

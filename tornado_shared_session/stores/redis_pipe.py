@@ -14,6 +14,7 @@ not applied, or changes nothing.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,6 +27,8 @@ from ..events import logger
 from .redis_scripts import Script
 
 Command = tuple[str | bytes | int, ...]
+
+_IN_SCRIPT = re.compile(r"@user_script: ?\d+: -?([A-Z]+)")
 
 
 class _Request:
@@ -208,6 +211,22 @@ class Pipe:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+
+def raise_error(reply: Any) -> Any:
+    """Return a reply; raise StoreError if it is an error, with its code only."""
+    if isinstance(reply, ResponseError):
+        # redis-py takes the code off the errors that it has a class for;
+        # Redis before 7 hides that of an error inside a script.
+        inside = _IN_SCRIPT.search(str(reply))
+        if inside is not None:
+            code = inside[1]
+        elif type(reply) is ResponseError:
+            code = str(reply).split(" ")[0]
+        else:
+            code = type(reply).__name__
+        raise StoreError(f"the session store refused a command ({code})") from reply
+    return reply
 
 
 def _pack(commands: Iterable[Command]) -> bytes:

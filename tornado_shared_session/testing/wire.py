@@ -87,10 +87,11 @@ class Wire:
     async def close(self) -> None:
         """Cut the connection; doing so twice is harmless."""
         self.writer.close()
-        try:
-            await self.writer.wait_closed()
-        except OSError:
-            pass  # It had broken already.
+        # A task of its own: wait_closed() awaits a future that all callers
+        # share, and a caller who is cancelled would cancel it for the others.
+        closed = asyncio.ensure_future(self.writer.wait_closed())
+        closed.add_done_callback(lambda done: done.cancelled() or done.exception())  # it broke
+        await asyncio.wait([closed])
 
     async def __aenter__(self) -> Self:
         return self
