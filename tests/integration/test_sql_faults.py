@@ -271,7 +271,7 @@ async def test_a_lock_that_is_never_released_is_an_error_in_time(
     started = time.monotonic()
     commits = (hasty.commit(Delta(id, 1, 0, set={b"%d" % i: b"1"})) for i in range(5))
     answers = await asyncio.gather(*commits, return_exceptions=True)
-    assert time.monotonic() - started < 0.7
+    assert time.monotonic() - started < 0.9
     assert [type(answer) for answer in answers] == [StoreError] * 5
     assert await hasty.load(id) is not None
     await sql(other, "ROLLBACK")

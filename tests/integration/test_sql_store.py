@@ -119,11 +119,8 @@ async def test_ids_and_users_compare_exactly(store: SQLStore) -> None:
         None,
         {b"own": id.lower().encode()},
     ]
-    assert [peek is not None for peek in await store.peek([id, id.upper(), id.lower()])] == [
-        True,
-        False,
-        True,
-    ]
+    peeks = await store.peek([id, id.upper(), id.lower()])
+    assert [peek is not None for peek in peeks] == [True, False, True]
     users = ["ann", "Ann", "ann ", "änn", "a" * 5000, "👩", "", "\x00"]
     for number, user in enumerate(users):
         await store.index_add(user, str(number), 60)
@@ -204,6 +201,19 @@ async def test_an_expired_row_does_not_keep_an_id(store: SQLStore) -> None:
     loaded = await store.load(record.meta.id)
     assert loaded is not None
     assert loaded.values == {b"a": b"new"}
+
+
+async def test_what_cannot_be_an_id_spoils_nobodys_query(store: SQLStore) -> None:
+    """It has no record, and those who ask at the same moment get theirs."""
+    id = await stored(store)
+    strange = ["", "\x00", "\ud800", "ü" * 22, "x" * 100_000]
+    answers = await asyncio.gather(*(store.load(each) for each in [*strange, id]))
+    assert [answer is not None for answer in answers] == [False] * 5 + [True]
+    assert [peek is not None for peek in await store.peek([*strange, id])] == [False] * 5 + [True]
+    with statements(store) as sent:
+        await store.load(strange[0])
+        await store.peek(strange)
+    assert not sent
 
 
 async def test_each_operation_takes_few_statements(store: SQLStore) -> None:

@@ -30,7 +30,7 @@ except ImportError as error:
     ) from error
 
 from ..policy import Duration, seconds
-from ..record import Delta, Meta, Peek, Record
+from ..record import Delta, Meta, Peek, Record, is_id
 from .base import Committed, Deleted, ForeignRecord, OnGap, OnMessage, Store
 from .sql_engine import Attempt, Database
 from .sql_errors import already_exists
@@ -113,7 +113,8 @@ class SQLStore(Store):
         await self._database.run(work, within=_DDL_SECONDS)
 
     async def load(self, id: str) -> Record | None:
-        row = await self._loads.row(id)
+        # What cannot be an id must not spoil the query of those who share it.
+        row = await self._loads.row(id) if is_id(id) else None
         if row is None:
             return None
         meta = Meta.decode(row.meta)
@@ -140,8 +141,9 @@ class SQLStore(Store):
 
     async def peek(self, ids: Sequence[str]) -> list[Peek | None]:
         found: dict[str, Peek] = {}
-        for start in range(0, len(ids), _PEEKED_AT_ONCE):
-            some = padded(ids[start : start + _PEEKED_AT_ONCE])
+        known = [id for id in ids if is_id(id)]
+        for start in range(0, len(known), _PEEKED_AT_ONCE):
+            some = padded(known[start : start + _PEEKED_AT_ONCE])
             for row in await self._database.ask(self._statements.peek, ids=some):
                 found[row.id] = Peek(row.generation, row.left / 1000, bool(row.provisional))
         return [found.get(id) for id in ids]

@@ -25,8 +25,8 @@ class Failure(enum.Enum):
     REFUSED = "refused"
 
 
-#: Deadlock and lock wait (MySQL's, PostgreSQL's), and serialization failures.
-_UNDONE = {1213, 1205, "40P01", "40001", "55P03"}
+#: Deadlock, lock wait and a row changed meanwhile, MySQL's and PostgreSQL's.
+_UNDONE = {1213, 1205, 1020, "40P01", "55P03", "40001"}
 _MISSING = {1146, 1054, "42P01", "42703"}
 _EXISTS = {1050, 1061, "42P07", "42710", "23505"}
 _SQLITE_BUSY, _SQLITE_LOCKED = 5, 6
