@@ -17,7 +17,7 @@ from sqlalchemy.pool import StaticPool
 from tests.support.databases import MariaDBServer, PostgresServer
 from tests.support.processes import ROOT
 from tests.support.sites import until
-from tests.support.sql import beside, sql, tables
+from tests.support.sql import beside, no_threads_left, sql, tables
 from tornado_shared_session import ConfigurationError, StoreError
 from tornado_shared_session.record import Delta, generate_id
 from tornado_shared_session.stores.sql import SQLStore
@@ -209,13 +209,14 @@ async def test_a_server_that_is_not_there_is_an_error_without_its_address() -> N
         "postgresql+asyncpg://app:hunter2@127.0.0.1:1/app",
         "sqlite+aiosqlite:////no/such/folder/hunter2.db",
     ):
-        store = SQLStore(url)
-        for ask in (store.load(generate_id()), store.create(make_record(), 60)):
-            with pytest.raises(StoreError) as caught:
-                await ask
-            assert "127.0.0.1" not in str(caught.value)
-            assert "hunter2" not in "".join(traceback.format_exception(caught.value))
-        await store.close()
+        async with no_threads_left():
+            store = SQLStore(url)
+            for ask in (store.load(generate_id()), store.create(make_record(), 60)):
+                with pytest.raises(StoreError) as caught:
+                    await ask
+                assert "127.0.0.1" not in str(caught.value)
+                assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+            await store.close()
         assert "hunter2" not in repr(store)
 
 

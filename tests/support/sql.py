@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,15 +16,26 @@ from tornado_shared_session.stores.sql import SQLStore
 
 
 @asynccontextmanager
+async def no_threads_left() -> AsyncIterator[None]:
+    """Wait at the end until aiosqlite's new threads are gone: they still speak to the loop."""
+    before = set(threading.enumerate())
+    yield
+    async with asyncio.timeout(3):
+        while any("_worker_" in thread.name for thread in {*threading.enumerate()} - before):
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
 async def tables(url: str, prefix: str, **options: Any) -> AsyncIterator[SQLStore]:
     """Return a store with tables of its own, open."""
-    store = SQLStore(url, prefix=prefix, **options)
-    await store.create_tables()
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
+    async with no_threads_left():
+        store = SQLStore(url, prefix=prefix, **options)
+        await store.create_tables()
+        await store.open()
+        try:
+            yield store
+        finally:
+            await store.close()
 
 
 @asynccontextmanager
