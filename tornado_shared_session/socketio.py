@@ -162,6 +162,9 @@ class SessionServerMixin(Tokens):
                 return session
             if event.id and event.id is not connection.id:
                 raise SessionEnded("switched")
+        if connection.phase is Phase.LOADING and connection.rotation is not None:
+            async with connection.rotation:
+                pass  # until it has switched to another session
         if connection.phase is Phase.ENDED:
             return await self._session_of_ended(connection)
         loaded = await self.load_session(connection)

@@ -234,6 +234,22 @@ async def test_nothing_is_heard_or_handled_while_it_switches(a: Site) -> None:
         assert not a.shared.heard("set")
 
 
+async def test_who_asks_while_it_switches_is_given_the_new_session(a: Site) -> None:
+    """From outside of its events, where nothing tells which of the two is meant."""
+    first, second = await token_of(a, note=1), await token_of(a, note=2)
+    async with a.client("websocket") as client:
+        sid = await enter(client, first)
+        load = HeldLoad(a.manager)
+        asking = asyncio.ensure_future(ask(client, {"token": second}))
+        await load.reached()
+        found = asyncio.ensure_future(a.sio.get_session(sid))
+        await a.manager.health()
+        assert not found.done()
+        load.go.set()
+        assert (await found)["note"] == 2
+        assert await asking == (second, "")
+
+
 async def test_an_event_that_loads_while_it_switches_does_not_mix(a: Site) -> None:
     """Its load of the old session ends after the switch: no handler runs with either."""
     first, second = await token_of(a, note=1), await token_of(a, note=2)

@@ -187,6 +187,12 @@ TABLE = {
         "if connection.phase is not Phase.OPEN:",
         SWITCH + "test_an_event_that_loads_while_it_switches_does_not_mix",
     ),
+    "who asks while it switches hears that all is over": (
+        "socketio.py",
+        "if connection.phase is Phase.LOADING and connection.rotation is not None:",
+        "if False:",
+        SWITCH + "test_who_asks_while_it_switches_is_given_the_new_session",
+    ),
     "an event reads on in another session": (
         "socketio.py",
         "if event.id and event.id is not connection.id:",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from tornado_shared_session import (
     ConfigurationError,
     MemoryStore,
     SessionManager,
+    SessionServer,
     SignedCookie,
 )
 from tornado_shared_session.record import Credential
@@ -175,3 +177,14 @@ def test_what_engine_io_logs_loses_its_tokens(line: str) -> None:
     assert without_tokens(record)
     assert "secret" not in record.getMessage()
     assert record.getMessage().startswith("sid: 1 4")
+
+
+def test_auth_timeout_is_a_duration_of_twenty_seconds() -> None:
+    """A timedelta will do; anything else is refused by name."""
+    sessions = SessionManager(MemoryStore(), credentials=BearerToken())
+    assert SessionServer(sessions).auth_timeout == 20
+    assert SessionServer(sessions, auth_timeout=timedelta(minutes=1)).auth_timeout == 60
+    wrong: Any
+    for wrong in (0, -1, "20", None, True):
+        with pytest.raises(ConfigurationError, match="auth_timeout"):
+            SessionServer(sessions, auth_timeout=wrong)
