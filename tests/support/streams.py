@@ -69,13 +69,22 @@ class Stream(Wire):
 
     @classmethod
     async def begin(
-        cls, url: str, target: str, jar: Mapping[str, str] = NOTHING, method: str = "GET"
+        cls,
+        url: str,
+        target: str,
+        jar: Mapping[str, str] = NOTHING,
+        method: str = "GET",
+        *,
+        headers: Mapping[str, str] = NOTHING,
     ) -> Self:
         """Send a request; nothing is read yet."""
         stream = await cls.open(url)
         cookie = f"Cookie: {CookieJar(jar).header()}\r\n" if jar else ""
+        others = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         length = "Content-Length: 0\r\n" if method == "POST" else ""
-        request = f"{method} {target} HTTP/1.1\r\nHost: {stream.host}\r\n{cookie}{length}\r\n"
+        request = (
+            f"{method} {target} HTTP/1.1\r\nHost: {stream.host}\r\n{cookie}{others}{length}\r\n"
+        )
         stream.writer.write(request.encode())
         return stream
 
