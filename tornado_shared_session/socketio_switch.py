@@ -26,6 +26,7 @@ from .token_state import (
     LOGIN_REQUIRED,
     NO_STORE,
     NOT_FOUND,
+    REPLACED,
     NewCredential,
     TokenCarrier,
     answer,
@@ -70,7 +71,10 @@ class Switching(Gate):
                 errors = await self._join(connection, credential, str(token))
             if not errors or (has and connecting):
                 return answer(state.token)
-            if errors == LOGIN_REQUIRED or self._login_required or not self._creates:
+            # Who shows a replaced one is about to be told the new one, by the
+            # response to the login, and must not be given another instead.
+            final = errors in (LOGIN_REQUIRED, REPLACED)
+            if final or self._login_required or not self._creates:
                 return answer("", errors)
             await self._begin(connection)
         except SessionEnded:
@@ -107,7 +111,7 @@ class Switching(Gate):
         session = await self.sessions.resolve([credential], None)
         record = session._record
         if session._state is not State.LIVE or record is None:
-            return EXPIRED
+            return _ended(session._reason)
         if self._login_required and session.user_id is None:
             return LOGIN_REQUIRED
         try:
@@ -116,8 +120,8 @@ class Switching(Gate):
             assert self.tokens is not None
             again = credential.renew  # it was signed with an older key
             self._admit(connection, session, self.tokens.sign(credential) if again else token)
-        except SessionEnded:
-            return EXPIRED
+        except SessionEnded as ended:
+            return _ended(ended.reason)
         return ""
 
     async def _begin(self, connection: SocketConnection) -> None:
@@ -253,3 +257,8 @@ class Switching(Gate):
                 connection.put(packet.encode())
             else:
                 held.append((super(Admission, self)._send_packet, packet))
+
+
+def _ended(reason: str) -> str:
+    """Say why a token is worth nothing though it was signed by us."""
+    return REPLACED if reason == "rotated" else EXPIRED

@@ -20,7 +20,7 @@ from .errors import SessionEnded, StoreError
 from .handshake import Handshaker, Refused
 from .socketio_admission import _REFUSALS, Admission, Event, current
 from .socketio_switch import Switching
-from .token_state import LOGIN_REQUIRED, TOO_MANY, TokenState, answer
+from .token_state import LOGIN_REQUIRED, REPLACED, TOO_MANY, TokenState, answer
 from .transport import SocketConnection
 
 _ASKS = "getToken"
@@ -59,8 +59,9 @@ class Tokens(Switching):
                 await self.sessions._ensure_started()
             for credential in presented:
                 token = tokens.token_of(request)
-                if await self._join(connection, credential, token) == LOGIN_REQUIRED:
-                    raise Refused(401, LOGIN_REQUIRED)
+                errors = await self._join(connection, credential, token)
+                if errors in (LOGIN_REQUIRED, REPLACED):
+                    raise Refused(401, errors)
         except StoreError as error:
             self.sessions.report("store_failed", detail=f"handshake: {error}")
             if not self._pass_errors:

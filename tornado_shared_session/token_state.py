@@ -16,6 +16,7 @@ from .record import Credential
 
 NOT_FOUND = "Session Not Found"
 EXPIRED = "Session Expired"
+REPLACED = "Session Replaced"
 LOGIN_REQUIRED = "login required"
 BY_COOKIE = "This connection uses a cookie."
 NO_STORE = "The session store cannot be asked; try again later."

@@ -183,7 +183,7 @@ MUTANTS = {
         FRAMEWORK + "test_xsrf_cookies_work_beside_the_session",
     ),
     "a rotation is announced before the head": Broken(
-        "web.py",
+        "carrier.py",
         "        self.rotated = True\n",
         "        self.rotated = True\n        self._handler()._session_announce()\n",
         NOTICES + "test_rotation_is_announced_once_and_after_the_head",

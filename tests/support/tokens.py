@@ -13,6 +13,7 @@ from tornado_shared_session.testing import SocketIOTestClient
 
 NOT_FOUND = "Session Not Found"
 EXPIRED = "Session Expired"
+REPLACED = "Session Replaced"
 
 
 def bearer(token: str) -> dict[str, str]:
