@@ -1,0 +1,34 @@
+"""What meets in token mode: a switch, a failover, a client that goes and comes back."""
+
+# mypy: disable-error-code="untyped-decorator"
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.sites import Site, raw_redis, site
+from tests.support.tokens import enter, token_of
+
+
+@pytest.fixture
+async def a(tokens: Site) -> Site:
+    """Token mode in all of these."""
+    return tokens
+
+
+async def test_a_record_from_before_a_rotation_ends_the_connection(
+    redis_url: str, prefix: str, transport: str
+) -> None:
+    """A failover may forget a login: nobody has the older credential, and nobody waits for it."""
+    async with site(redis=redis_url, prefix=prefix, credentials="token") as a:
+        token = await token_of(a, note="mine")
+        async with a.client(transport) as client, raw_redis(redis_url) as redis:
+            await enter(client, token)
+            key = f"{prefix}s:{a.connection.id}"
+            before = await redis.dump(key)
+            assert await client.emit("rotate", "login") == "rotated"
+            await redis.restore(key, 600_000, before, replace=True)
+            await client.emit("set", "note", "x", ack=False)
+            assert await client.wait_for("session_ended") == {"reason": "rotated"}
+            assert not a.shared.heard("set")
+        await a.empty()

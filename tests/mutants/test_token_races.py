@@ -1,0 +1,28 @@
+"""For each guard against a race in token mode: take it out, and a test fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.mutants import Mutant
+
+RACES = "tests/integration/test_tokens_races.py::"
+WS = "[websocket]"
+
+#: What is taken out: (file, snippet, what it becomes, the test that fails).
+TABLE = {
+    "an older record is waited for": (
+        "liveness.py",
+        "connection.generation != generation)",
+        "record.generation < connection.generation)",
+        RACES + "test_a_record_from_before_a_rotation_ends_the_connection" + WS,
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TABLE)
+def test_a_missing_guard_is_noticed(name: str) -> None:
+    """The test that is named for a guard fails without it."""
+    module, old, new, test = TABLE[name]
+    assert Mutant(module, old, new).kills(test)
