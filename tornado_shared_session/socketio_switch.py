@@ -171,7 +171,10 @@ class Switching(Gate):
         state.token, state.user_id = token, session.user_id
         state.cancel_timer()
         self._move(connection, everything=True)
-        for namespace in state.waiting:
+        for namespace in list(state.waiting):
+            if self.manager.sid_from_eio_sid(connection.eio_sid, namespace) is None:
+                del state.waiting[namespace]  # it has left, and may connect again
+                continue
             state.late.add(namespace)
             connection.withheld[namespace] = []
         watch(self.sessions).expect(connection.id, connection.deadline)

@@ -32,3 +32,20 @@ async def test_a_record_from_before_a_rotation_ends_the_connection(
             assert await client.wait_for("session_ended") == {"reason": "rotated"}
             assert not a.shared.heard("set")
         await a.empty()
+
+
+async def test_who_leaves_a_namespace_before_the_token_may_connect_it_again(
+    a: Site, transport: str
+) -> None:
+    """As a client does that puts the token into its auth and connects anew."""
+    token = await token_of(a, note="mine")
+    async with a.client(transport) as client:
+        await client.connect()
+        await client.connect("/chat")
+        await client.disconnect()
+        await client.connect(auth={"token": token})
+        assert await client.wait_for("gotToken", namespace="/") == {"token": token, "errors": ""}
+        assert await client.emit("get") == "mine"
+        assert await client.emit("get", namespace="/chat") == "mine"
+        assert len(a.shared.heard("connect")) == 2
+    await a.empty()

@@ -17,6 +17,12 @@ TABLE = {
         "record.generation < connection.generation)",
         RACES + "test_a_record_from_before_a_rotation_ends_the_connection" + WS,
     ),
+    "a namespace that left still waits": (
+        "socketio_switch.py",
+        "if self.manager.sid_from_eio_sid(connection.eio_sid, namespace) is None:",
+        "if False:",
+        RACES + "test_who_leaves_a_namespace_before_the_token_may_connect_it_again" + WS,
+    ),
 }
 
 
