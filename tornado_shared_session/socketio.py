@@ -235,8 +235,11 @@ class SessionServerMixin(Tokens):
         if session is not None and connection.reason in REASONS and connection.reason != "shutdown":
             session._end(connection.reason)
             return session
-        # Only the transport is gone; the session lives on without it.
-        record = await self.sessions.fetch(connection.id)
+        # Only the transport is gone; the session lives on without it. Not by
+        # `connection.id`: that may be one which it was about to switch to.
+        if session is None:
+            raise SessionEnded("expired")
+        record = await self.sessions.fetch(session.id)
         if record is None or record.generation != connection.generation:
             raise SessionEnded("expired" if record is None else "rotated")
         return Session(self.sessions, record)

@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
-from tests.support.sites import Site, raw_redis, site
-from tests.support.tokens import enter, token_of
+from tests.apps.shared_events import Shared
+from tests.support.sites import HeldLoad, Site, raw_redis, site, until
+from tests.support.tokens import bearer, enter, logged_in, token_of
 
 
 @pytest.fixture
@@ -49,3 +53,30 @@ async def test_who_leaves_a_namespace_before_the_token_may_connect_it_again(
         assert await client.emit("get", namespace="/chat") == "mine"
         assert len(a.shared.heard("connect")) == 2
     await a.empty()
+
+
+async def test_who_goes_during_a_switch_was_never_in_the_other_session(
+    redis_url: str, prefix: str, transport: str
+) -> None:
+    """The disconnect handler has the session that there was, whatever token was being judged."""
+    found: list[dict[str, Any]] = []
+
+    def edit(shared: Shared) -> None:
+        @shared.sio.on("disconnect")
+        async def disconnect(sid: str, reason: str) -> None:
+            found.append(dict(await shared.sio.get_session(sid)))
+
+    async with site(redis=redis_url, prefix=prefix, credentials="token", edit=edit) as a:
+        mine, superseded = await logged_in(a, note="mine"), await token_of(a, note="not mine")
+        await a.http().post("/login", {"user": "bob"}, headers=bearer(superseded))
+        async with a.client(transport) as client:
+            await enter(client, mine)
+            load = HeldLoad(a.manager)
+            asking = asyncio.ensure_future(client.emit("getToken", {"token": superseded}))
+            await load.reached()
+            a.manager.connections.end_one(a.connection, "broken")
+            await until(lambda: found)
+            load.go.set()
+            await asyncio.gather(asking, return_exceptions=True)
+        await a.empty()
+    assert found == [{"note": "mine"}]

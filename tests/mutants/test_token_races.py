@@ -23,6 +23,12 @@ TABLE = {
         "if False:",
         RACES + "test_who_leaves_a_namespace_before_the_token_may_connect_it_again" + WS,
     ),
+    "who goes has the session it asked for": (
+        "socketio.py",
+        "record = await self.sessions.fetch(session.id)",
+        "record = await self.sessions.fetch(connection.id)",
+        RACES + "test_who_goes_during_a_switch_was_never_in_the_other_session" + WS,
+    ),
 }
 
 
