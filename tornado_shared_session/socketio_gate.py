@@ -142,6 +142,7 @@ class Gate(Admission):
                 logger.warning("disconnect of session %s: %s", connection.id, error)
                 return None
             finally:
+                handled.handed = None  # nobody saves what a task asks for from here on
                 current.reset(token)
                 self._by_sid.pop(args[0], None)
                 connection.sids.pop(namespace, None)
@@ -162,6 +163,7 @@ class Gate(Admission):
             return self.not_handled
         finally:
             handled.session = None  # a task that the handler started reads anew
+            handled.handed = None  # and saves for itself
             handled.id = ""
             current.reset(token)
         if connection.id is not id:
