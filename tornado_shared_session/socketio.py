@@ -211,6 +211,7 @@ class SessionServerMixin(Tokens):
         """Whether a client of this user is connected here, to this process."""
         return any(
             self.manager.is_connected(sid, namespace)
+            and self._by_sid[sid].phase is not Phase.ENDED  # and only has to be told so
             for sid, _ in self.manager.get_participants(namespace, user_room(user_id))
         )
 

@@ -42,6 +42,12 @@ TABLE = {
         "",
         AUTOSAVE + "test_a_task_that_outlives_its_handler_keeps_nothing[connect]",
     ),
+    "who has logged out is online": (
+        "socketio.py",
+        "and self._by_sid[sid].phase is not Phase.ENDED",
+        "and True",
+        ADMITTED + "test_nobody_is_online_who_has_logged_out",
+    ),
     "a block's session is saved again": (
         "socketio.py",
         "        session = await self._read_session(sid, namespace)\n        yield session\n",
