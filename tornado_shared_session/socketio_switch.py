@@ -67,7 +67,10 @@ class Switching(Gate):
         try:
             errors = NOT_FOUND
             if credential is not None:
-                errors = await self._join(connection, credential, str(token))
+                # While it changes a connection neither hears nor speaks, so
+                # one that has a session asks first whether it will.
+                errors = (await self._resolve(credential))[1] if has else ""
+                errors = errors or await self._join(connection, credential, str(token))
             if not errors or (has and connecting):
                 return answer(state.token)
             if errors == LOGIN_REQUIRED or self._login_required or not self._creates:
@@ -104,14 +107,11 @@ class Switching(Gate):
         return errors
 
     async def _load(self, connection: SocketConnection, credential: Credential, token: str) -> str:
-        session = await self.sessions.resolve([credential], None)
-        record = session._record
-        if session._state is not State.LIVE or record is None:
-            return EXPIRED
-        if self._login_required and session.user_id is None:
-            return LOGIN_REQUIRED
+        session, errors = await self._resolve(credential)
+        if errors:
+            return errors
         try:
-            if record.provisional:  # its token came back
+            if session._record is not None and session._record.provisional:  # its token came back
                 await self.sessions.touch(session)
             assert self.tokens is not None
             again = credential.renew  # it was signed with an older key
@@ -119,6 +119,15 @@ class Switching(Gate):
         except SessionEnded:
             return EXPIRED
         return ""
+
+    async def _resolve(self, credential: Credential) -> tuple[Session, str]:
+        """Load the session that a credential names; say what is wrong with it, or ""."""
+        session = await self.sessions.resolve([credential], None)
+        if session._state is not State.LIVE:
+            return session, EXPIRED
+        if self._login_required and session.user_id is None:
+            return session, LOGIN_REQUIRED
+        return session, ""
 
     async def _begin(self, connection: SocketConnection) -> None:
         """Make a provisional session for a connection that has none to show."""

@@ -11,7 +11,7 @@ import pytest
 
 from tests.apps.shared_events import Shared
 from tests.support.sites import HeldLoad, Site, raw_redis, site, until
-from tests.support.tokens import bearer, enter, logged_in, token_of
+from tests.support.tokens import enter, id_of, token_of
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ async def test_who_leaves_a_namespace_before_the_token_may_connect_it_again(
 async def test_who_goes_during_a_switch_was_never_in_the_other_session(
     redis_url: str, prefix: str, transport: str
 ) -> None:
-    """The disconnect handler has the session that there was, whatever token was being judged."""
+    """The disconnect handler has the session that there was, whatever token was being loaded."""
     found: list[dict[str, Any]] = []
 
     def edit(shared: Shared) -> None:
@@ -67,12 +67,11 @@ async def test_who_goes_during_a_switch_was_never_in_the_other_session(
             found.append(dict(await shared.sio.get_session(sid)))
 
     async with site(redis=redis_url, prefix=prefix, credentials="token", edit=edit) as a:
-        mine, superseded = await logged_in(a, note="mine"), await token_of(a, note="not mine")
-        await a.http().post("/login", {"user": "bob"}, headers=bearer(superseded))
+        mine, other = await token_of(a, note="mine"), await token_of(a, note="not mine")
         async with a.client(transport) as client:
             await enter(client, mine)
-            load = HeldLoad(a.manager)
-            asking = asyncio.ensure_future(client.emit("getToken", {"token": superseded}))
+            load = HeldLoad(a.manager, passing=1)
+            asking = asyncio.ensure_future(client.emit("getToken", {"token": other}))
             await load.reached()
             a.manager.connections.end_one(a.connection, "broken")
             await until(lambda: found)
@@ -80,3 +79,31 @@ async def test_who_goes_during_a_switch_was_never_in_the_other_session(
             await asyncio.gather(asking, return_exceptions=True)
         await a.empty()
     assert found == [{"note": "mine"}]
+
+
+@pytest.mark.parametrize("by", ["getToken", "CONNECT"])
+async def test_a_token_that_is_worth_nothing_interrupts_nothing(
+    a: Site, transport: str, by: str
+) -> None:
+    """While it is judged the socket hears, and an event that loads is handled."""
+    dead = await token_of(a)
+    await a.manager.destroy(id_of(a, dead))
+    async with a.client(transport) as client:
+        await enter(client, await token_of(a, note="mine"))
+        load = HeldLoad(a.manager)
+        await client.emit("set", "note", "new", ack=False)
+        await load.reached()
+        judged = HeldLoad(a.manager)
+        asking = asyncio.ensure_future(
+            client.connect("/chat", auth={"token": dead})
+            if by == "CONNECT"
+            else client.emit("getToken", {"token": dead})
+        )
+        await judged.reached()
+        load.go.set()
+        await until(lambda: a.shared.heard("set"))
+        await a.sio.emit("news")
+        await client.wait_for("news")
+        judged.go.set()
+        await asking
+    await a.empty()

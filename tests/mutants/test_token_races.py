@@ -29,6 +29,12 @@ TABLE = {
         "record = await self.sessions.fetch(connection.id)",
         RACES + "test_who_goes_during_a_switch_was_never_in_the_other_session" + WS,
     ),
+    "every token interrupts": (
+        "socketio_switch.py",
+        'errors = (await self._resolve(credential))[1] if has else ""',
+        'errors = ""',
+        RACES + "test_a_token_that_is_worth_nothing_interrupts_nothing[websocket-CONNECT]",
+    ),
 }
 
 
