@@ -130,7 +130,14 @@ class Switching(Gate):
         return session, ""
 
     async def _begin(self, connection: SocketConnection) -> None:
-        """Make a provisional session for a connection that has none to show."""
+        """Make a provisional session for a connection that has none to show.
+
+        Raises:
+            SessionEnded: the connection has ended, perhaps while this
+                question of its client waited for those before it.
+        """
+        if connection.phase is Phase.ENDED:
+            raise SessionEnded(connection.reason)
         kept = NewCredential()
         session = Session(self.sessions, carrier=kept)
         await self.sessions.create(session, {}, provisional=True)

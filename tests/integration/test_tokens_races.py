@@ -12,6 +12,7 @@ import pytest
 from tests.apps.shared_events import Shared
 from tests.support.sites import HeldLoad, Site, raw_redis, site, until
 from tests.support.tokens import enter, id_of, token_of
+from tornado_shared_session.testing import HTTPTestClient
 
 
 @pytest.fixture
@@ -107,3 +108,29 @@ async def test_a_token_that_is_worth_nothing_interrupts_nothing(
         judged.go.set()
         await asking
     await a.empty()
+
+
+async def test_questions_that_wait_at_the_end_make_no_sessions(redis_url: str, prefix: str) -> None:
+    """A client that is gone would leave a record for each."""
+    async with site(redis=redis_url, prefix=prefix, credentials="token") as a:
+        token = await token_of(a)
+        async with a.client("polling") as client, raw_redis(redis_url) as redis:
+            await client.connect()
+            load = HeldLoad(a.manager)
+            http = HTTPTestClient(client.engine.url)
+            target, headers = client.engine._target("polling"), client.engine._headers()
+            bodies = ['42["getToken",{"token":"' + token + '"}]', *['40/chat,{"token":"bad"}'] * 7]
+            posts = [
+                asyncio.ensure_future(http.post(target, body, headers=headers, timeout=5))
+                for body in bodies
+            ]
+            await load.reached()
+            (connection,) = a.sio._by_eio.values()
+            assert connection.tokens is not None
+            state = connection.tokens
+            await until(lambda: state.asking == 8)
+            a.manager.connections.end_one(connection, "broken")
+            load.go.set()
+            await asyncio.gather(*posts, return_exceptions=True)
+            await a.empty()
+            assert len(await redis.keys(f"{prefix}s:*")) == 1

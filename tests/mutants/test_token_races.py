@@ -35,6 +35,14 @@ TABLE = {
         'errors = ""',
         RACES + "test_a_token_that_is_worth_nothing_interrupts_nothing[websocket-CONNECT]",
     ),
+    "who has gone is given a session": (
+        "socketio_switch.py",
+        """        if connection.phase is Phase.ENDED:
+            raise SessionEnded(connection.reason)
+        kept =""",
+        "        kept =",
+        RACES + "test_questions_that_wait_at_the_end_make_no_sessions",
+    ),
 }
 
 
