@@ -24,7 +24,7 @@ async def reload(manager: SessionManager, connection: Connection) -> Session | N
     Raises:
         StoreError: it could not be read.
     """
-    id = connection.id
+    id, generation = connection.id, connection.generation
     record = await manager.fetch(id)
     if connection.phase is not Phase.OPEN or connection.id is not id:
         return None
@@ -37,10 +37,10 @@ async def reload(manager: SessionManager, connection: Connection) -> Session | N
     if (
         rotation is not None
         and record is not None
-        and (rotation.locked() or record.generation < connection.generation)
+        and (rotation.locked() or connection.generation != generation)
     ):
         # An event of this very connection replaces its credential, or has
-        # just done so.
+        # done so meanwhile.
         async with rotation:
             pass
         return await reload(manager, connection)

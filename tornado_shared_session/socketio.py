@@ -211,6 +211,7 @@ class SessionServerMixin(Tokens):
         """Whether a client of this user is connected here, to this process."""
         return any(
             self.manager.is_connected(sid, namespace)
+            and self._by_sid[sid].phase is not Phase.ENDED  # and only has to be told so
             for sid, _ in self.manager.get_participants(namespace, user_room(user_id))
         )
 
@@ -235,8 +236,11 @@ class SessionServerMixin(Tokens):
         if session is not None and connection.reason in REASONS and connection.reason != "shutdown":
             session._end(connection.reason)
             return session
-        # Only the transport is gone; the session lives on without it.
-        record = await self.sessions.fetch(connection.id)
+        # Only the transport is gone; the session lives on without it. Not by
+        # `connection.id`: that may be one which it was about to switch to.
+        if session is None:
+            raise SessionEnded("expired")
+        record = await self.sessions.fetch(session.id)
         if record is None or record.generation != connection.generation:
             raise SessionEnded("expired" if record is None else "rotated")
         return Session(self.sessions, record)

@@ -128,6 +128,7 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
                     await connect()
                 finally:
                     handled.session = None  # a task that the handler started reads anew
+                    handled.handed = None  # and saves for itself
                     handled.id = ""
                     current.reset(token)
         except StoreError as error:

@@ -113,7 +113,14 @@ class Gate(Admission):
     async def _handle_event(self, eio_sid: str, namespace: str, id: Any, data: Any) -> None:
         # "connect" and "disconnect" are the server's to trigger; from a
         # client they would run those handlers past every check.
-        if data and data[0] not in self.reserved_events:
+        # What is no list with a name first cannot be one for anybody; it
+        # would only raise in python-socketio, for every packet anew.
+        if (
+            isinstance(data, list)
+            and data
+            and isinstance(data[0], str)
+            and data[0] not in self.reserved_events
+        ):
             if self.tokens is not None and await self._took(eio_sid, namespace, id, data):
                 return
             await super()._handle_event(eio_sid, namespace, id, data)
@@ -142,6 +149,7 @@ class Gate(Admission):
                 logger.warning("disconnect of session %s: %s", connection.id, error)
                 return None
             finally:
+                handled.handed = None  # nobody saves what a task asks for from here on
                 current.reset(token)
                 self._by_sid.pop(args[0], None)
                 connection.sids.pop(namespace, None)
@@ -162,6 +170,7 @@ class Gate(Admission):
             return self.not_handled
         finally:
             handled.session = None  # a task that the handler started reads anew
+            handled.handed = None  # and saves for itself
             handled.id = ""
             current.reset(token)
         if connection.id is not id:

@@ -68,7 +68,10 @@ class Switching(Gate):
         try:
             errors = NOT_FOUND
             if credential is not None:
-                errors = await self._join(connection, credential, str(token))
+                # While it changes a connection neither hears nor speaks, so
+                # one that has a session asks first whether it will.
+                errors = (await self._resolve(credential))[1] if has else ""
+                errors = errors or await self._join(connection, credential, str(token))
             if not errors or (has and connecting):
                 return answer(state.token)
             # Who shows a replaced one is about to be told the new one, by the
@@ -108,14 +111,11 @@ class Switching(Gate):
         return errors
 
     async def _load(self, connection: SocketConnection, credential: Credential, token: str) -> str:
-        session = await self.sessions.resolve([credential], None)
-        record = session._record
-        if session._state is not State.LIVE or record is None:
-            return _ended(session._reason)
-        if self._login_required and session.user_id is None:
-            return LOGIN_REQUIRED
+        session, errors = await self._resolve(credential)
+        if errors:
+            return errors
         try:
-            if record.provisional:  # its token came back
+            if session._record is not None and session._record.provisional:  # its token came back
                 await self.sessions.touch(session)
             assert self.tokens is not None
             again = credential.renew  # it was signed with an older key
@@ -124,8 +124,24 @@ class Switching(Gate):
             return _ended(ended.reason)
         return ""
 
+    async def _resolve(self, credential: Credential) -> tuple[Session, str]:
+        """Load the session that a credential names; say what is wrong with it, or ""."""
+        session = await self.sessions.resolve([credential], None)
+        if session._state is not State.LIVE:
+            return session, _ended(session._reason)
+        if self._login_required and session.user_id is None:
+            return session, LOGIN_REQUIRED
+        return session, ""
+
     async def _begin(self, connection: SocketConnection) -> None:
-        """Make a provisional session for a connection that has none to show."""
+        """Make a provisional session for a connection that has none to show.
+
+        Raises:
+            SessionEnded: the connection has ended, perhaps while this
+                question of its client waited for those before it.
+        """
+        if connection.phase is Phase.ENDED:
+            raise SessionEnded(connection.reason)
         kept = NewCredential()
         session = Session(self.sessions, carrier=kept)
         await self.sessions.create(session, {}, provisional=True)
@@ -175,7 +191,10 @@ class Switching(Gate):
         state.token, state.user_id = token, session.user_id
         state.cancel_timer()
         self._move(connection, everything=True)
-        for namespace in state.waiting:
+        for namespace in list(state.waiting):
+            if self.manager.sid_from_eio_sid(connection.eio_sid, namespace) is None:
+                del state.waiting[namespace]  # it has left, and may connect again
+                continue
             state.late.add(namespace)
             connection.withheld[namespace] = []
         watch(self.sessions).expect(connection.id, connection.deadline)

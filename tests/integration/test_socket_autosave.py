@@ -14,8 +14,9 @@ import pytest
 
 from tests.apps.shared_events import Shared
 from tests.support.proxy import FaultProxy
-from tests.support.sites import Site, site
+from tests.support.sites import Site, site, until
 from tornado_shared_session import SessionError
+from tornado_shared_session.socketio_admission import current
 from tornado_shared_session.testing import CookieJar, RedisServer
 
 AUTOSAVE = {"autosave": True}
@@ -200,3 +201,37 @@ async def test_without_autosave_a_change_needs_a_save(
             await client.connect()
             assert await client.emit("put") == "put"
             assert (await data(a, jar))["note"] == "old"
+
+
+@pytest.mark.parametrize("where", ["connect", "event", "disconnect"])
+async def test_a_task_that_outlives_its_handler_keeps_nothing(
+    redis_url: str, prefix: str, where: str
+) -> None:
+    """It may ask for sessions forever: none is kept for a save that does not come."""
+    kept: list[object] = []
+    other = ""
+
+    def edit(shared: Shared) -> None:
+        async def later() -> None:
+            await shared.go.wait()
+            await shared.sio.get_session(other)
+            handled = current.get()
+            assert handled is not None
+            kept.append(handled.handed)
+
+        async def start(sid: str, *args: Any) -> None:
+            if sid != other:
+                shared.manager.spawn(later())
+
+        shared.sio.on(where, start)
+
+    async with site(server=AUTOSAVE, edit=edit, redis=redis_url, prefix=prefix) as a:
+        async with a.client("websocket") as client, a.client("websocket") as second:
+            other = await second.connect()
+            async with client:
+                await client.connect()
+                await client.emit("event", ack=where == "event")
+            await until(lambda: len(a.manager.connections) == 1)
+            a.shared.go.set()
+            await until(lambda: kept)
+    assert not any(kept)

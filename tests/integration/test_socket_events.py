@@ -156,3 +156,21 @@ async def test_a_session_that_ends_while_its_event_runs_is_one_log_line(
             if r.name == "tornado_shared_session" and "late" in r.msg % r.args
         ]
         assert [(r.levelname, r.exc_info) for r in lines] == [("WARNING", None)]
+
+
+@pytest.mark.parametrize("data", ['{"a":1}', '[{"a":1},"x"]', '[["get"]]', "[null]", "[1]", "[]"])
+async def test_an_event_without_a_name_is_dropped(a: Site, transport: str, data: str) -> None:
+    """No handler runs, nothing is logged, and the client goes on."""
+    names: list[object] = []
+
+    @a.sio.on("*")
+    async def anything(name: object, sid: str, *args: object) -> None:
+        names.append(name)
+
+    jar = await a.visitor(note="mine")
+    async with a.client(transport, jar) as client:
+        await client.connect()
+        assert await client.send_raw("42" + data) in (101, 200)
+        await client.emit("something")
+        assert await client.emit("get") == "mine"
+    assert names == ["something"]

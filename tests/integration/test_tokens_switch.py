@@ -158,6 +158,7 @@ async def test_too_many_questions_at_once_are_answered_at_once(a: Site) -> None:
         await load.reached()
         busy = await client.wait_for("gotToken")
         assert busy == {"token": "", "errors": "Too many requests at once; try again later."}
+        await until(lambda: len(heard(client, "gotToken")) == 4)
         load.go.set()
         assert [answer.code for answer in await asyncio.gather(*posts)] == [200] * 12
         await until(lambda: len(heard(client, "gotToken")) == 12)
@@ -219,7 +220,7 @@ async def test_nothing_is_heard_or_handled_while_it_switches(a: Site) -> None:
     first, second = await token_of(a, note=1), await token_of(a, note=2)
     async with a.client("polling") as client:
         await enter(client, first)
-        load = HeldLoad(a.manager)
+        load = HeldLoad(a.manager, passing=1)
         asking = asyncio.ensure_future(ask(client, {"token": second}))
         await load.reached()
         assert a.connection.id == id_of(a, second)
@@ -239,7 +240,7 @@ async def test_who_asks_while_it_switches_is_given_the_new_session(a: Site) -> N
     first, second = await token_of(a, note=1), await token_of(a, note=2)
     async with a.client("websocket") as client:
         sid = await enter(client, first)
-        load = HeldLoad(a.manager)
+        load = HeldLoad(a.manager, passing=1)
         asking = asyncio.ensure_future(ask(client, {"token": second}))
         await load.reached()
         found = asyncio.ensure_future(a.sio.get_session(sid))
@@ -276,7 +277,7 @@ async def test_an_end_during_a_failed_switch_is_not_missed(
             first, second = await token_of(a, note=1), await token_of(a, note=2)
             async with a.client(transport) as client:
                 await enter(client, first)
-                load = HeldLoad(a.manager, before=True)
+                load = HeldLoad(a.manager, before=True, passing=1)
                 asking = asyncio.ensure_future(client.emit("getToken", {"token": second}))
                 await load.reached()
                 await a.manager.destroy(id_of(a, first))

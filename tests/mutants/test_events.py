@@ -30,6 +30,24 @@ TABLE = {
         "            if handled.handed:\n                await handled.save()",
         AUTOSAVE + "test_a_handler_that_raises_stores_nothing" + WS,
     ),
+    "a handler's saves never end": (
+        "socketio_gate.py",
+        "            handled.handed = None  # and saves for itself\n",
+        "",
+        AUTOSAVE + "test_a_task_that_outlives_its_handler_keeps_nothing[event]",
+    ),
+    "a connect handler's saves never end": (
+        "socketio_admission.py",
+        "                    handled.handed = None  # and saves for itself\n",
+        "",
+        AUTOSAVE + "test_a_task_that_outlives_its_handler_keeps_nothing[connect]",
+    ),
+    "who has logged out is online": (
+        "socketio.py",
+        "and self._by_sid[sid].phase is not Phase.ENDED",
+        "and True",
+        ADMITTED + "test_nobody_is_online_who_has_logged_out",
+    ),
     "a block's session is saved again": (
         "socketio.py",
         "        session = await self._read_session(sid, namespace)\n        yield session\n",

@@ -1,0 +1,54 @@
+"""For each guard against a race in token mode: take it out, and a test fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.mutants import Mutant
+
+RACES = "tests/integration/test_tokens_races.py::"
+WS = "[websocket]"
+
+#: What is taken out: (file, snippet, what it becomes, the test that fails).
+TABLE = {
+    "an older record is waited for": (
+        "liveness.py",
+        "connection.generation != generation)",
+        "record.generation < connection.generation)",
+        RACES + "test_a_record_from_before_a_rotation_ends_the_connection" + WS,
+    ),
+    "a namespace that left still waits": (
+        "socketio_switch.py",
+        "if self.manager.sid_from_eio_sid(connection.eio_sid, namespace) is None:",
+        "if False:",
+        RACES + "test_who_leaves_a_namespace_before_the_token_may_connect_it_again" + WS,
+    ),
+    "who goes has the session it asked for": (
+        "socketio.py",
+        "record = await self.sessions.fetch(session.id)",
+        "record = await self.sessions.fetch(connection.id)",
+        RACES + "test_who_goes_during_a_switch_was_never_in_the_other_session" + WS,
+    ),
+    "every token interrupts": (
+        "socketio_switch.py",
+        'errors = (await self._resolve(credential))[1] if has else ""',
+        'errors = ""',
+        RACES + "test_a_token_that_is_worth_nothing_interrupts_nothing[websocket-CONNECT]",
+    ),
+    "who has gone is given a session": (
+        "socketio_switch.py",
+        """        if connection.phase is Phase.ENDED:
+            raise SessionEnded(connection.reason)
+        kept =""",
+        "        kept =",
+        RACES + "test_questions_that_wait_at_the_end_make_no_sessions",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TABLE)
+def test_a_missing_guard_is_noticed(name: str) -> None:
+    """The test that is named for a guard fails without it."""
+    module, old, new, test = TABLE[name]
+    assert Mutant(module, old, new).kills(test)
