@@ -58,7 +58,7 @@ async def connect(sid: str, environ: dict[str, Any]) -> None:
 @sio.on("name", namespace=CHAT)
 async def name(sid: str, name: str) -> None:
     async with sio.session(sid, CHAT) as session:  # for a guest this raises
-        session["name"] = name
+        session["name"] = str(name)  # a client may send anything
 
 
 @sio.on("say", namespace=CHAT)

@@ -61,11 +61,11 @@ sio = SessionServer(sessions, auth_timeout=20)
 
 
 @sio.on("user:login")
-async def login(sid: str, params: dict[str, str]) -> None:
-    if PASSWORDS.get(params["user"]) != params["password"]:
+async def login(sid: str, params: dict[str, Any]) -> None:
+    user, password = str(params["user"]), params["password"]
+    if user not in PASSWORDS or PASSWORDS[user] != password:  # a client may send null
         return
-    session = await sio.get_session(sid)
-    await session.login(params["user"])  # the new token leaves in gotToken
+    await (await sio.get_session(sid)).login(user)  # the new token leaves in gotToken
 
 
 @sio.on("user:secured")
@@ -92,7 +92,7 @@ async def clear(sid: str) -> None:
 
 class Data(SessionMixin, tornado.web.RequestHandler):
     def get(self) -> None:  # with Authorization: Bearer <token>
-        self.write({"user": self.current_user, **self.session})
+        self.write({**self.session, "user": self.current_user})
 
 
 if __name__ == "__main__":

@@ -177,6 +177,8 @@ class StreamConnection(Connection):
             logger.debug("a response was cut off: %s", error)
             stream.close()
         self._mute()
+        if handler.request.version == "HTTP/1.0" and await _drained(stream):
+            stream.close()  # no chunks: only so is the end told from a pause, keep-alive or not
 
     def _mute(self) -> None:
         """From here on the handler is as one whose client has gone."""

@@ -130,6 +130,19 @@ async def test_a_namespace_of_its_own_with_the_session_of_all() -> None:
                 assert list(bob.cookies or {}) == ["connect.sid"]
 
 
+async def test_a_name_that_is_no_text_spoils_nobodys_list() -> None:
+    """A client may send anything, and the list is for all."""
+    async with example("namespaces.py") as url:
+        async with (
+            SocketIOTestClient(url, cookies=CookieJar()) as ada,
+            SocketIOTestClient(url, cookies=CookieJar()) as eve,
+        ):
+            for client, name in ((ada, "Ada"), (eve, {"no": ["text"]})):
+                await client.connect(CHAT)
+                await client.emit("name", name, namespace=CHAT)
+            assert "Ada" in await ada.emit("who", namespace=CHAT)
+
+
 async def test_an_unsigned_cookie_of_that_name_is_never_believed() -> None:
     """Nor is one that lost a part of its signature."""
     async with example("namespaces.py") as url:

@@ -126,6 +126,22 @@ async def test_while_the_store_is_down_the_answer_is_a_plain_sentence(
             assert "127.0.0.1" not in errors
 
 
+@pytest.mark.parametrize("user", ["eve", "", None, ["ada"]], ids=str)
+async def test_a_login_without_a_password_is_none(user: Any) -> None:
+    """A client may send anything: null is what an unknown user's password is not."""
+    async with (
+        example("tokens.py") as url,
+        SocketIOTestClient(url, transport="websocket", cookies=None) as client,
+    ):
+        await client.connect()
+        token, _ = await ask(client, "")
+        await client.emit("user:login", {"user": user, "password": None})
+        assert await client.emit("user:secured") == {"error": "login required"}
+        await client.emit("set", "user", "ada")
+        page = HTTPTestClient(url, headers={"Authorization": f"Bearer {token}"})
+        assert json.loads((await page.get("/data")).body) == {"user": None}
+
+
 async def test_a_login_in_an_event_brings_a_new_token(tokens: str) -> None:
     """The old one is worth nothing, and the data is kept."""
     async with SocketIOTestClient(tokens, cookies=None) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import Any
@@ -44,6 +45,21 @@ async def test_streams_end_in_every_process(redis_url: str, prefix: str, what: s
             for app in (a, b, b):
                 await app.wait_line("gone")
                 assert (await app.wait_line("woke"))["woke"]
+
+
+async def test_a_stream_of_http_1_0_ends_with_its_connection(redis_url: str, prefix: str) -> None:
+    """It has no chunks, and is at its end when the connection is, keep-alive or not."""
+    async with site(redis=redis_url, prefix=prefix) as a:
+        jar = await a.visitor()
+        async with await Stream.open(a.url) as stream:
+            head = "GET /events?flush=1 HTTP/1.0\r\nConnection: keep-alive\r\n"
+            stream.writer.write(f"{head}Cookie: {jar.header()}\r\n\r\n".encode())
+            assert await stream.read_head() == 200
+            await a.heard("streaming")
+            assert await a.post("/do/logout", jar) == 200
+            async with asyncio.timeout(3):
+                assert await stream.reader.read() == HELLO
+        await a.empty()
 
 
 async def test_a_silent_stream_ends_at_its_expiry(redis_url: str, prefix: str) -> None:

@@ -56,6 +56,12 @@ TABLE = {
         "self._handler.close()",
         WS + "test_a_silent_socket_is_closed_at_its_expiry",
     ),
+    "a stream of HTTP/1.0 has no end": (
+        "streaming.py",
+        'handler.request.version == "HTTP/1.0"',
+        "False",
+        STREAM + "test_a_stream_of_http_1_0_ends_with_its_connection",
+    ),
     "a mute client is not cut off": (
         "websocket_close.py",
         "            if self.stream is not None:\n                self.stream.close()",

@@ -141,6 +141,11 @@ class Database:
     def _expire(self, task: asyncio.Task[Any], attempt: Attempt) -> None:
         """End an operation that took too long."""
         attempt.late = True
+        if self.backend == "sqlite":
+            # Its thread goes on, whoever is cancelled, and a read whose rows
+            # nobody fetches any more would keep the file locked. The
+            # driver's own timeout ends what waits for a lock.
+            return
         if attempt.connecting:
             # asyncpg leaves errors behind when it is cancelled then; it has
             # a timeout of its own. aiomysql's does not cover the greeting.
