@@ -31,6 +31,7 @@ async def test_a_record_from_before_a_rotation_ends_the_connection(
             await enter(client, token)
             key = f"{prefix}s:{a.connection.id}"
             before = await redis.dump(key)
+            assert before is not None
             assert await client.emit("rotate", "login") == "rotated"
             await redis.restore(key, 600_000, before, replace=True)
             await client.emit("set", "note", "x", ack=False)
