@@ -200,7 +200,7 @@ async def test_nobody_waits_longer_than_the_bound(
                 return_exceptions=True,
             )
             assert {type(answer) for answer in answers} == {StoreError}
-            assert time.monotonic() - started < 1
+            assert time.monotonic() - started < 2  # the timeout, and a busy machine
 
         own_mariadb.pause()
         await all_fail()
