@@ -11,7 +11,7 @@ import pytest
 
 from tests.apps.shared_events import Shared
 from tests.support.sites import HeldLoad, Site, raw_redis, site, until
-from tests.support.tokens import enter, id_of, token_of
+from tests.support.tokens import ask, bearer, enter, id_of, token_of, whoami
 from tornado_shared_session.testing import HTTPTestClient
 
 
@@ -134,3 +134,22 @@ async def test_questions_that_wait_at_the_end_make_no_sessions(redis_url: str, p
             await asyncio.gather(*posts, return_exceptions=True)
             await a.empty()
             assert len(await redis.keys(f"{prefix}s:*")) == 1
+
+
+async def test_what_is_written_while_an_unused_session_is_dropped_is_kept(
+    a: Site, transport: str
+) -> None:
+    """Its token comes back over HTTP after the look that found nothing in it."""
+    async with a.client(transport) as client:
+        await client.connect()
+        token, _ = await ask(client)
+        look = HeldLoad(a.manager)
+        asking = asyncio.ensure_future(ask(client, {"token": "bad"}))
+        await look.reached()
+        http = a.http()
+        response = await http.post("/note", {"value": '"mine"'}, headers=bearer(token))
+        assert response.code == 200
+        look.go.set()
+        await asking
+        await client.emit("get")  # the deletion, or none, precedes the answer
+        assert (await whoami(a, token))["data"] == {"note": "mine"}

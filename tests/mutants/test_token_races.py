@@ -43,6 +43,12 @@ TABLE = {
         "        kept =",
         RACES + "test_questions_that_wait_at_the_end_make_no_sessions",
     ),
+    "what is written in between is deleted": (
+        "socketio_switch.py",
+        "Delta(id, generation, 0, record.version, meta=meta, confirm=False)",
+        "Delta(id, generation, 0, meta=meta, confirm=False)",
+        RACES + "test_what_is_written_while_an_unused_session_is_dropped_is_kept" + WS,
+    ),
 }
 
 

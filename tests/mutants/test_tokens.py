@@ -209,7 +209,7 @@ TABLE = {
     ),
     "what was made for a socket stays": (
         "socketio_switch.py",
-        "await store.delete(id, generation=peek.generation)",
+        "await store.delete(id, generation=generation + 1)",
         "pass",
         SWITCH + "test_asking_again_and_again_fills_nothing" + WS,
     ),
@@ -221,8 +221,8 @@ TABLE = {
     ),
     "what was written is deleted": (
         "socketio_switch.py",
-        "if peek is not None and peek.provisional:",
-        "if peek is not None:",
+        "if record is not None and record.provisional:",
+        "if record is not None:",
         SWITCH + "test_asking_again_and_again_fills_nothing" + WS,
     ),
     "an empty getToken makes a session": (
