@@ -31,6 +31,7 @@ async def test_a_record_from_before_a_rotation_ends_the_connection(
             await enter(client, token)
             key = f"{prefix}s:{a.connection.id}"
             before = await redis.dump(key)
+            assert before is not None
             assert await client.emit("rotate", "login") == "rotated"
             await redis.restore(key, 600_000, before, replace=True)
             await client.emit("set", "note", "x", ack=False)
@@ -153,3 +154,28 @@ async def test_what_is_written_while_an_unused_session_is_dropped_is_kept(
         await asking
         await client.emit("get")  # the deletion, or none, precedes the answer
         assert (await whoami(a, token))["data"] == {"note": "mine"}
+
+
+async def test_an_event_waits_for_a_switch_that_may_fail(a: Site) -> None:
+    """Whether it is still one of the connection's session is known after that."""
+
+    @a.sio.on("twice")
+    async def twice(sid: str) -> Any:
+        await a.sio.get_session(sid)
+        a.shared.tell(twice=sid)
+        await a.shared.go.wait()
+        return (await a.sio.get_session(sid)).get("note")
+
+    mine, other = await token_of(a, note="mine"), await token_of(a, note="not mine")
+    async with a.client("websocket") as client:
+        await enter(client, mine)
+        event = asyncio.ensure_future(client.emit("twice"))
+        await until(lambda: a.shared.heard("twice"))
+        load = HeldLoad(a.manager, before=True, passing=1)
+        asking = asyncio.ensure_future(client.connect("/chat", auth={"token": other}))
+        await load.reached()
+        a.shared.go.set()
+        await a.http().post("/regenerate", {}, headers=bearer(other))  # so that it fails
+        load.go.set()
+        await asking
+        assert await event == "mine"

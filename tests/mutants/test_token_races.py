@@ -49,6 +49,12 @@ TABLE = {
         "Delta(id, generation, 0, meta=meta, confirm=False)",
         RACES + "test_what_is_written_while_an_unused_session_is_dropped_is_kept" + WS,
     ),
+    "an event does not wait for a switch": (
+        "socketio.py",
+        "if connection.phase is Phase.LOADING and connection.rotation is not None:",
+        "if event is None and connection.phase is Phase.LOADING and connection.rotation:",
+        RACES + "test_an_event_waits_for_a_switch_that_may_fail",
+    ),
 }
 
 
