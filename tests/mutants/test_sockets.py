@@ -141,8 +141,8 @@ TABLE = {
     ),
     "clients may name reserved events": (
         "socketio_gate.py",
-        "if data and data[0] not in self.reserved_events:",
-        "if data:",
+        "            and data[0] not in self.reserved_events\n",
+        "",
         SESSION + "test_clients_cannot_trigger_connect_and_disconnect" + WS,
     ),
     "a load outlives its event": (

@@ -34,7 +34,7 @@ TABLE = {
     ),
     "the end is not looked at after a reload": (
         "liveness.py",
-        "    if connection.phase is not Phase.OPEN:\n        return None\n",
+        "    if connection.phase is not Phase.OPEN or connection.id is not id:\n        return None\n",
         "",
         WS + "test_a_logout_meets_a_message_that_is_reloading",
     ),

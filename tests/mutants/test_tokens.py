@@ -195,7 +195,7 @@ TABLE = {
     ),
     "an event reads on in another session": (
         "socketio.py",
-        "if event.id and event.id is not connection.id:",
+        "if event is not None and event.id and event.id is not connection.id:",
         "if False:",
         SWITCH + "test_an_event_of_the_session_before_is_not_acknowledged" + WS,
     ),
