@@ -12,6 +12,7 @@ import pytest
 from tests.apps.shared_events import Shared
 from tests.support.sites import HeldLoad, Site, raw_redis, site, until
 from tests.support.tokens import ask, bearer, enter, id_of, token_of, whoami
+from tornado_shared_session.liveness import _NOTICE_GRACE
 from tornado_shared_session.testing import HTTPTestClient
 
 
@@ -179,3 +180,18 @@ async def test_an_event_waits_for_a_switch_that_may_fail(a: Site) -> None:
         load.go.set()
         await asking
         assert await event == "mine"
+
+
+async def test_who_leaves_a_session_that_is_gone_stays(redis_url: str, prefix: str) -> None:
+    """The end that was on its way is that of the session before."""
+    quiet: dict[str, Any] = {"no_notices": True, "no_deadlines": True}
+    async with site(redis=redis_url, prefix=prefix, credentials="token", **quiet) as a:
+        gone, token = await token_of(a), await token_of(a, note="mine")
+        async with a.client("websocket") as client, raw_redis(redis_url) as redis:
+            await enter(client, gone)
+            await redis.delete(f"{prefix}s:{id_of(a, gone)}")
+            await client.emit("set", "note", "x", ack=False)
+            assert await ask(client, {"token": token}) == (token, "")
+            # Time is what is meant: longer than a notice is waited for.
+            await asyncio.sleep(2 * _NOTICE_GRACE)
+            assert await client.emit("get") == "mine"

@@ -34,8 +34,8 @@ TABLE = {
     ),
     "the end is not looked at after a reload": (
         "liveness.py",
-        "    if connection.phase is not Phase.OPEN or connection.id is not id:\n        return None\n",
-        "",
+        "if connection.phase is not Phase.OPEN or connection.id is not id:",
+        "if False:",
         WS + "test_a_logout_meets_a_message_that_is_reloading",
     ),
     "messages are handled side by side": (

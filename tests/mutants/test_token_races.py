@@ -55,6 +55,12 @@ TABLE = {
         "if event is None and connection.phase is Phase.LOADING and connection.rotation:",
         RACES + "test_an_event_waits_for_a_switch_that_may_fail",
     ),
+    "the end of a session that was left ends the next": (
+        "liveness.py",
+        "    if connection.id is id:\n        manager",
+        "    if True:\n        manager",
+        RACES + "test_who_leaves_a_session_that_is_gone_stays",
+    ),
 }
 
 
