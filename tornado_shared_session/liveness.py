@@ -51,8 +51,14 @@ async def reload(manager: SessionManager, connection: Connection) -> Session | N
         # The notice that says why may be on its way, and decides whether
         # the client should come back.
         later = asyncio.get_running_loop().call_later
-        later(_NOTICE_GRACE, end_one, connection, "expired")
+        later(_NOTICE_GRACE, _end_of, manager, connection, id)
     return None
+
+
+def _end_of(manager: SessionManager, connection: Connection, id: str) -> None:
+    """End a connection whose session is gone, unless it has come to another meanwhile."""
+    if connection.id is id:
+        manager.connections.end_one(connection, "expired")
 
 
 async def keep_alive(

@@ -156,15 +156,16 @@ class SessionServerMixin(Tokens):
         if connection.error is not None:
             raise connection.error.with_traceback(None)
         event = current.get()
-        if event is not None and event.connection is connection:
-            if event.session is not None:
-                session, event.session = event.session, None
-                return session
-            if event.id and event.id is not connection.id:
-                raise SessionEnded("switched")
+        if event is not None and event.connection is not connection:
+            event = None  # it asks about another client
+        if event is not None and event.session is not None:
+            session, event.session = event.session, None
+            return session
         if connection.phase is Phase.LOADING and connection.rotation is not None:
             async with connection.rotation:
-                pass  # until it has switched to another session
+                pass  # until it has switched to another session, or has not
+        if event is not None and event.id and event.id is not connection.id:
+            raise SessionEnded("switched")
         if connection.phase is Phase.ENDED:
             return await self._session_of_ended(connection)
         loaded = await self.load_session(connection)

@@ -8,13 +8,15 @@ is in `socketio_tokens.py`.
 
 from __future__ import annotations
 
+import time
+
 from socketio.packet import ACK, EVENT
 
 from .connections import Phase
-from .errors import SessionEnded, StoreError
+from .errors import SessionConflict, SessionEnded, StoreError
 from .events import logger
 from .notices import Notice
-from .record import Credential
+from .record import Credential, Delta
 from .rooms import RESERVED_ROOMS, session_room, user_room
 from .session import Session
 from .socketio_admission import Admission
@@ -232,13 +234,20 @@ class Switching(Gate):
             return
         store = self.sessions.store
         try:
-            (peek,) = await store.peek([id])
+            record = await store.load(id)
             # Once its token has come back, or something was written, it is
             # not provisional any more.
-            if peek is not None and peek.provisional:
-                await store.delete(id, generation=peek.generation)
+            if record is not None and record.provisional:
+                # Nothing that is written from here on is lost in silence: either
+                # it comes before this commit, or it is refused.
+                generation, unknown = record.generation, Credential.generate(id).digest
+                meta = record.meta.rotated(unknown, time.time(), 0)
+                await store.commit(
+                    Delta(id, generation, 0, record.version, meta=meta, confirm=False)
+                )
+                await store.delete(id, generation=generation + 1)
                 self.sessions.report("ended", id, "unused")
-        except (SessionEnded, StoreError) as error:
+        except (SessionEnded, SessionConflict, StoreError) as error:
             logger.debug("session %s was left, and not deleted: %s", id, error)
 
     def issued(

@@ -11,7 +11,8 @@ import pytest
 
 from tests.apps.shared_events import Shared
 from tests.support.sites import HeldLoad, Site, raw_redis, site, until
-from tests.support.tokens import enter, id_of, token_of
+from tests.support.tokens import ask, bearer, enter, id_of, token_of, whoami
+from tornado_shared_session.liveness import _NOTICE_GRACE
 from tornado_shared_session.testing import HTTPTestClient
 
 
@@ -135,3 +136,62 @@ async def test_questions_that_wait_at_the_end_make_no_sessions(redis_url: str, p
             await asyncio.gather(*posts, return_exceptions=True)
             await a.empty()
             assert len(await redis.keys(f"{prefix}s:*")) == 1
+
+
+async def test_what_is_written_while_an_unused_session_is_dropped_is_kept(
+    a: Site, transport: str
+) -> None:
+    """Its token comes back over HTTP after the look that found nothing in it."""
+    async with a.client(transport) as client:
+        await client.connect()
+        token, _ = await ask(client)
+        look = HeldLoad(a.manager)
+        asking = asyncio.ensure_future(ask(client, {"token": "bad"}))
+        await look.reached()
+        http = a.http()
+        response = await http.post("/note", {"value": '"mine"'}, headers=bearer(token))
+        assert response.code == 200
+        look.go.set()
+        await asking
+        await client.emit("get")  # the deletion, or none, precedes the answer
+        assert (await whoami(a, token))["data"] == {"note": "mine"}
+
+
+async def test_an_event_waits_for_a_switch_that_may_fail(a: Site) -> None:
+    """Whether it is still one of the connection's session is known after that."""
+
+    @a.sio.on("twice")
+    async def twice(sid: str) -> Any:
+        await a.sio.get_session(sid)
+        a.shared.tell(twice=sid)
+        await a.shared.go.wait()
+        return (await a.sio.get_session(sid)).get("note")
+
+    mine, other = await token_of(a, note="mine"), await token_of(a, note="not mine")
+    async with a.client("websocket") as client:
+        await enter(client, mine)
+        event = asyncio.ensure_future(client.emit("twice"))
+        await until(lambda: a.shared.heard("twice"))
+        load = HeldLoad(a.manager, before=True, passing=1)
+        asking = asyncio.ensure_future(client.connect("/chat", auth={"token": other}))
+        await load.reached()
+        a.shared.go.set()
+        await a.http().post("/regenerate", {}, headers=bearer(other))  # so that it fails
+        load.go.set()
+        await asking
+        assert await event == "mine"
+
+
+async def test_who_leaves_a_session_that_is_gone_stays(redis_url: str, prefix: str) -> None:
+    """The end that was on its way is that of the session before."""
+    quiet: dict[str, Any] = {"no_notices": True, "no_deadlines": True}
+    async with site(redis=redis_url, prefix=prefix, credentials="token", **quiet) as a:
+        gone, token = await token_of(a), await token_of(a, note="mine")
+        async with a.client("websocket") as client, raw_redis(redis_url) as redis:
+            await enter(client, gone)
+            await redis.delete(f"{prefix}s:{id_of(a, gone)}")
+            await client.emit("set", "note", "x", ack=False)
+            assert await ask(client, {"token": token}) == (token, "")
+            # Time is what is meant: longer than a notice is waited for.
+            await asyncio.sleep(2 * _NOTICE_GRACE)
+            assert await client.emit("get") == "mine"

@@ -43,6 +43,24 @@ TABLE = {
         "        kept =",
         RACES + "test_questions_that_wait_at_the_end_make_no_sessions",
     ),
+    "what is written in between is deleted": (
+        "socketio_switch.py",
+        "Delta(id, generation, 0, record.version, meta=meta, confirm=False)",
+        "Delta(id, generation, 0, meta=meta, confirm=False)",
+        RACES + "test_what_is_written_while_an_unused_session_is_dropped_is_kept" + WS,
+    ),
+    "an event does not wait for a switch": (
+        "socketio.py",
+        "if connection.phase is Phase.LOADING and connection.rotation is not None:",
+        "if event is None and connection.phase is Phase.LOADING and connection.rotation:",
+        RACES + "test_an_event_waits_for_a_switch_that_may_fail",
+    ),
+    "the end of a session that was left ends the next": (
+        "liveness.py",
+        "    if connection.id is id:\n        manager",
+        "    if True:\n        manager",
+        RACES + "test_who_leaves_a_session_that_is_gone_stays",
+    ),
 }
 
 

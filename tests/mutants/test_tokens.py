@@ -150,7 +150,7 @@ TABLE = {
     ),
     "an event reads on in another session": (
         "socketio.py",
-        "if event.id and event.id is not connection.id:",
+        "if event is not None and event.id and event.id is not connection.id:",
         "if False:",
         SWITCH + "test_an_event_of_the_session_before_is_not_acknowledged" + WS,
     ),
@@ -164,7 +164,7 @@ TABLE = {
     ),
     "what was made for a socket stays": (
         "socketio_switch.py",
-        "await store.delete(id, generation=peek.generation)",
+        "await store.delete(id, generation=generation + 1)",
         "pass",
         SWITCH + "test_asking_again_and_again_fills_nothing" + WS,
     ),
@@ -176,8 +176,8 @@ TABLE = {
     ),
     "what was written is deleted": (
         "socketio_switch.py",
-        "if peek is not None and peek.provisional:",
-        "if peek is not None:",
+        "if record is not None and record.provisional:",
+        "if record is not None:",
         SWITCH + "test_asking_again_and_again_fills_nothing" + WS,
     ),
     "an empty getToken makes a session": (
