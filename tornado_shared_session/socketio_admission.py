@@ -39,7 +39,7 @@ _CONNECTING = frozenset({CONNECT, CONNECT_ERROR, DISCONNECT})
 _WITHHELD_MOST = 256  # packets kept for a namespace whose connect handler takes its time
 _REFUSED_GRACE = 1.0  # seconds until a transport with no namespace left is closed
 # How a connect handler says no, on purpose.
-_REFUSALS = (socketio.exceptions.ConnectionRefusedError, ConnectionRefusedError)
+REFUSALS = (socketio.exceptions.ConnectionRefusedError, ConnectionRefusedError)
 
 
 class Event:
@@ -206,7 +206,7 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
                 self.manager.basic_enter_room(sid, namespace, seen.user_room)
         try:
             return await self._run(event, "connect", namespace, sid, *args)
-        except (*_REFUSALS, StoreError):
+        except (*REFUSALS, StoreError):
             raise
         except Exception as error:
             if isinstance(error, TypeError) and args[1:] == (None,):

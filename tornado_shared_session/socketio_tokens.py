@@ -18,7 +18,7 @@ from tornado.web import RequestHandler
 from .connections import Phase
 from .errors import SessionEnded, StoreError
 from .handshake import Handshaker, Refused
-from .socketio_admission import _REFUSALS, Admission, Event, current
+from .socketio_admission import REFUSALS, Admission, Event, current
 from .socketio_switch import Switching
 from .token_state import LOGIN_REQUIRED, REPLACED, TOO_MANY, TokenState, answer
 from .transport import SocketConnection
@@ -223,7 +223,7 @@ class Tokens(Switching):
                 return await trigger(data or None) is not False
             except TypeError:
                 return await trigger() is not False
-        except _REFUSALS:
+        except REFUSALS:
             return False
 
 

@@ -86,7 +86,7 @@ class StreamConnection(Connection):
         # On this one handler, in the place of its methods: an application
         # overrides them without asking super(), and other handlers do not
         # pay for them.
-        handler.on_finish = self._on_finish  # type: ignore[method-assign]
+        handler.on_finish = self._on_finish  # type: ignore[method-assign]  # as long as it is needed
         connection.set_close_callback(self._on_connection_close)
         watch(self._manager).expect(self.id, self.deadline)
 

@@ -22,10 +22,9 @@ from .errors import (
     StoreError,
 )
 from .events import logger
-from .manager import SessionManager
 from .response import SavedResponse
 from .session import Session
-from .settings import manager_of
+from .settings import WithManager
 from .stored import State
 from .stores.base import ForeignRecord
 from .streaming import StreamConnection, follow, load
@@ -40,7 +39,7 @@ _STATUS: tuple[tuple[type[SessionError], int], ...] = (
 _RETRY_AFTER = "1"  # seconds; a store that is back is used at once
 
 
-class SessionMixin(SavedResponse):
+class SessionMixin(WithManager, SavedResponse):
     """Gives a `RequestHandler` its `session`. Name it first::
 
         class Note(SessionMixin, tornado.web.RequestHandler):
@@ -66,7 +65,6 @@ class SessionMixin(SavedResponse):
     close_on_end = False
 
     _session: Session | None = None
-    _session_manager: SessionManager | None = None
     _session_carrier: ResponseCarrier | None = None  # set by prepare()
     _session_failure: StoreError | None = None
     _session_used = False  # the handler looked at it, so the response depends on it
@@ -88,18 +86,6 @@ class SessionMixin(SavedResponse):
                 f"class {cls.__name__}: SessionMixin is for request handlers; name"
                 " SessionWebSocketMixin in its place before a WebSocketHandler"
             )
-
-    @property
-    def session_manager(self) -> SessionManager:
-        """The Application's session manager.
-
-        Raises:
-            ConfigurationError: there is none.
-        """
-        manager = self._session_manager
-        if manager is None:
-            manager = self._session_manager = manager_of(self.settings)
-        return manager
 
     @property
     def session(self) -> Session:

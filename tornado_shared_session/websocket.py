@@ -22,7 +22,7 @@ from .events import REASONS, logger
 from .handshake import Handshaker, Refused
 from .manager import SessionManager
 from .session import Session
-from .settings import manager_of
+from .settings import WithManager
 from .watcher import watch
 from .websocket_close import WebSocketConnection
 
@@ -32,7 +32,7 @@ else:
     _Handler = object
 
 
-class SessionWebSocketMixin(_Handler):
+class SessionWebSocketMixin(WithManager, _Handler):
     """Gives a `WebSocketHandler` its `session`. Name it first::
 
         class Chat(SessionWebSocketMixin, tornado.websocket.WebSocketHandler):
@@ -61,7 +61,6 @@ class SessionWebSocketMixin(_Handler):
     session_anonymous: Literal["create", "refuse"] = "create"
     session_login_required: bool = False
 
-    _session_manager: SessionManager | None = None
     _session_connection: WebSocketConnection | None = None
     _session_client_gone = False
 
@@ -88,18 +87,6 @@ class SessionWebSocketMixin(_Handler):
             if getattr(cls, name) not in allowed:
                 choice = " or ".join(map(repr, allowed))
                 raise ConfigurationError(f"class {cls.__name__}: {name} must be {choice}")
-
-    @property
-    def session_manager(self) -> SessionManager:
-        """The Application's session manager.
-
-        Raises:
-            ConfigurationError: there is none.
-        """
-        manager = self._session_manager
-        if manager is None:
-            manager = self._session_manager = manager_of(self.settings)
-        return manager
 
     @property
     def session(self) -> Session:

@@ -191,7 +191,7 @@ def build(args: argparse.Namespace, store: Store | None = None, **server: Any) -
     for namespace in ("/", "/chat"):
         add_events(shared, namespace)
 
-    class Socket(get_tornado_handler(sio)):  # type: ignore[misc]
+    class Socket(get_tornado_handler(sio)):  # type: ignore[misc]  # its base is untyped
         """It tells when its TCP connection is really gone."""
 
         def on_close(self) -> None:

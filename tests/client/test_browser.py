@@ -100,7 +100,7 @@ async def test_a_logout_in_the_page_closes_its_socket_for_good(
     ]
     assert heard[-1][0] - started < 1000
     # The client's first delay is at most 1.5 s: that long nothing may happen.
-    await asyncio.sleep(2)
+    await asyncio.sleep(2)  # that nothing happens announces itself nowhere
     assert await page.evaluate("[socket.connected, socket.active]") == [False, False]
     assert await page.evaluate("seen.at(-1)[1]") == "disconnect"
     assert await page.cookies() == {}

@@ -120,7 +120,7 @@ async def test_who_has_an_old_signed_cookie_is_logged_in_once() -> None:
     """And the old cookie goes, so that the logout is one."""
     page = run_block("coming-from-signed-cookies.md", 1)
 
-    class Home(page.BaseHandler):  # type: ignore[misc,name-defined]
+    class Home(page.BaseHandler):  # type: ignore[misc,name-defined]  # its base is untyped
         def get(self) -> None:
             self.write(self.current_user or "nobody")
 

@@ -93,5 +93,5 @@ async def test_the_buttons_of_its_page_do_what_they_say(browser: Browser, name: 
             await page.evaluate(f"void ({script})")
             async with asyncio.timeout(10):
                 while not await true_now(page, then):
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(0.02)  # pages announce nothing
         assert [line for line in page.console if "Uncaught" in line] == []

@@ -10,14 +10,11 @@ from tests.support.sites import Site, site
 
 
 @pytest.fixture
-async def a(redis_url: str, prefix: str) -> AsyncIterator[Site]:
-    """The application of `tests.apps.shared` on real Redis."""
-    async with site(redis=redis_url, prefix=prefix) as running:
-        yield running
+async def a(request: pytest.FixtureRequest, redis_url: str, prefix: str) -> AsyncIterator[Site]:
+    """The application of `tests.apps.shared` on real Redis.
 
-
-@pytest.fixture
-async def tokens(redis_url: str, prefix: str) -> AsyncIterator[Site]:
-    """The same application in token mode."""
-    async with site(redis=redis_url, prefix=prefix, credentials="token") as running:
+    A file about token mode says so with ``CREDENTIALS = "token"``.
+    """
+    credentials = getattr(request.module, "CREDENTIALS", "cookie")
+    async with site(redis=redis_url, prefix=prefix, credentials=credentials) as running:
         yield running

@@ -96,9 +96,9 @@ async def test_an_upgrade_that_is_given_up_leaves_polling_as_it_was(a: Site) -> 
     async with a.client("polling", await a.visitor()) as client:
         await client.connect()
         socket = await client.engine._web_socket()
-        await until(lambda: a.connection.handlers)  # type: ignore[attr-defined]
+        await until(lambda: a.connection.handlers)  # type: ignore[attr-defined]  # a SocketConnection
         await socket.close()
-        await until(lambda: not a.connection.handlers)  # type: ignore[attr-defined]
+        await until(lambda: not a.connection.handlers)  # type: ignore[attr-defined]  # a SocketConnection
         for _ in range(3):  # the first answer comes with the poll that was pending
             assert await client.emit("get") == ""
 

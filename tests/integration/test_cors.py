@@ -245,4 +245,4 @@ async def test_life_cycle_lines_go_to_a_logger_of_ones_own(
     lines = [(record.name, record.getMessage()) for record in caplog.records]
     assert [name for name, line in lines if "created" in line] == ["app.sessions"]
     with pytest.raises(ConfigurationError, match="logger="):
-        SessionManager(ProbeStore(), logger="app")  # type: ignore[arg-type]
+        SessionManager(ProbeStore(), logger="app")  # type: ignore[arg-type]  # wrong on purpose

@@ -80,7 +80,7 @@ async def test_response_waits_for_a_delayed_redis(
             # Time is what is tested: the response had the time to leave.
             await asyncio.wait([answer], timeout=0.1)
             assert not answer.done()
-            assert wire.reader._buffer == b""  # type: ignore[attr-defined]
+            assert wire.reader._buffer == b""  # type: ignore[attr-defined]  # asyncio's own, to see what came
             held.release()
             check(await asyncio.wait_for(answer, 5), way)
             assert await probe.stored() == [b"\x02"]

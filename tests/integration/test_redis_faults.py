@@ -39,7 +39,7 @@ async def test_nobody_waits_longer_than_the_bound(own_redis: RedisServer, mode: 
         else:
             proxy.lose_replies()
         works = [store.load(id) for id in ids]
-        works += [store.commit(Delta(id, 1, 0, set={b"a": b"1"})) for id in ids]  # type: ignore[misc]
+        works += [store.commit(Delta(id, 1, 0, set={b"a": b"1"})) for id in ids]  # type: ignore[misc]  # a list of both kinds
         async with asyncio.timeout(2):
             results = await asyncio.gather(*works, return_exceptions=True)
         assert [type(result) for result in results] == [StoreError] * 50
@@ -95,7 +95,7 @@ async def test_cancelled_callers_behind_a_slow_wire(redis_server: RedisServer, p
             held.release()
             answers = await asyncio.gather(*loads, return_exceptions=True)
             assert [type(answer) for answer in answers[::2]] == [asyncio.CancelledError] * 4
-            assert [a.meta.id for a in answers[1::2]] == ids[1::2]  # type: ignore[union-attr]
+            assert [a.meta.id for a in answers[1::2]] == ids[1::2]  # type: ignore[union-attr]  # none was cancelled
         await store.close()
 
 

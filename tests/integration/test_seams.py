@@ -84,6 +84,6 @@ async def test_websockets_do_not_wait_for_nagle(redis_url: str, prefix: str, kin
     async with site(redis=redis_url, prefix=prefix) as a:
         async with a.client(kind, await a.visitor()) as client:
             await client.connect()
-            (handler,) = a.connection.handlers  # type: ignore[attr-defined]
+            (handler,) = a.connection.handlers  # type: ignore[attr-defined]  # a SocketConnection
             wire = handler.ws_connection.stream.socket
             assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -23,7 +23,7 @@ from tornado_shared_session.testing import ConnectRefused, CookieJar, SocketIOTe
 async def test_a_class_based_namespace(redis_url: str, prefix: str, transport: str) -> None:
     """AsyncNamespace: its handlers, and its own session(), mean the shared session."""
 
-    class Room(socketio.AsyncNamespace):  # type: ignore[misc]
+    class Room(socketio.AsyncNamespace):  # type: ignore[misc]  # its base is untyped
         async def on_connect(self, sid: str, environ: dict[str, Any]) -> None:
             async with self.session(sid) as session:
                 session["entered"] = True
@@ -163,7 +163,7 @@ async def stop_listening(a: Site) -> None:
 async def test_a_server_class_of_the_users_own(redis_url: str, prefix: str, transport: str) -> None:
     """SessionServerMixin brings the behaviour to a subclass of AsyncServer."""
 
-    class Base(socketio.AsyncServer):  # type: ignore[misc]
+    class Base(socketio.AsyncServer):  # type: ignore[misc]  # its base is untyped
         async def emit(self, event: str, *args: Any, **kwargs: Any) -> None:
             await super().emit(f"my {event}", *args, **kwargs)
 
@@ -182,7 +182,7 @@ async def test_a_server_class_of_the_users_own(redis_url: str, prefix: str, tran
         [(r"/socket.io/", get_tornado_handler(sio))], cookie_secret=SECRET, session_manager=manager
     )
     async with manager, serve(app) as server:
-        async with SocketIOTestClient(server.url, transport=transport) as client:  # type: ignore[arg-type]
+        async with SocketIOTestClient(server.url, transport=transport) as client:  # type: ignore[arg-type]  # one of three texts
             await client.connect()
             await client.emit("put", 5)
             assert await client.wait_for("my news") == 5

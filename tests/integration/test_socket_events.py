@@ -71,7 +71,7 @@ async def test_an_event_after_a_rotation_runs_no_handler(deaf: Site, transport: 
     jar = await deaf.visitor()
     async with deaf.client(transport, dict(jar)) as client:
         await client.connect()
-        deaf.watcher.notice = lambda notice: None  # type: ignore[method-assign]
+        deaf.watcher.notice = lambda notice: None  # type: ignore[method-assign]  # replaced for the test
         await deaf.http(jar).post("/regenerate")
         with pytest.raises(Exception, match=r"close|http 400"):
             await client.emit("set", "note", 1)

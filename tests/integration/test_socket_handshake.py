@@ -234,7 +234,7 @@ async def test_a_handshake_that_fails_late_leaves_no_connection(
         def broken(handler: object, credential: object) -> None:
             raise RuntimeError("the carrier is broken")
 
-        a.manager.credentials.write = broken  # type: ignore[method-assign]
+        a.manager.credentials.write = broken  # type: ignore[method-assign]  # replaced for the test
         assert await status_of(a.client("polling")) == 500
         await a.empty()
 

@@ -8,13 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.sites import HeldLoad, session_id, site, status_of, until
+from tests.support.sites import HeldLoad, kind_of, session_id, site, status_of, until
 from tornado_shared_session.testing import ConnectionLost, CookieJar, HandshakeRefused
-
-
-def kind_of(transport: str) -> str:
-    """Return how this transport's handshake begins."""
-    return "polling" if transport == "upgrade" else transport
 
 
 async def test_a_rotation_notice_leaves_a_minimum(
@@ -96,7 +91,7 @@ async def test_the_room_of_the_new_generation_is_another(
             await a.http(jar).post("/emit", {"event": "before"})
             await planted.wait_for("before")
             # From here on even the local notice is lost.
-            a.watcher.notice = lambda notice: None  # type: ignore[method-assign]
+            a.watcher.notice = lambda notice: None  # type: ignore[method-assign]  # replaced for the test
             await a.http(jar).post("/login", {"user": "ann", "emit": "after"})
             async with a.client(transport, jar) as own:
                 await own.connect()

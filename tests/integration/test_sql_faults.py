@@ -149,7 +149,7 @@ async def test_what_expires_in_between_stays_expired(
     async def gone() -> None:
         async with asyncio.timeout(3):
             while await store.peek([id]) != [None]:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # a row announces no expiry
 
     assert await refusal(held_commit(wired, proxy, Delta(id, 1, 3600), gone)) == "expired"
     assert await store.peek([id]) == [None]
@@ -165,7 +165,7 @@ async def test_what_expires_while_its_row_is_locked_stays_expired(
     commit = asyncio.ensure_future(store.commit(Delta(id, 1, 3600)))
     async with asyncio.timeout(3):
         while await store.peek([id]) != [None]:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # nor does it here
     assert not commit.done()
     await sql(other, "COMMIT")
     assert await refusal(commit) == "expired"
@@ -239,7 +239,7 @@ async def waiting_for_a_lock(other: AsyncConnection) -> None:
     async with asyncio.timeout(3):
         # A snapshot, made anew when nobody has read it for a tenth of a second.
         while not await sql(other, count):
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.15)  # as said above
 
 
 async def test_a_wait_for_a_lock_that_was_too_long_is_tried_again(

@@ -171,7 +171,7 @@ async def test_killed_in_the_middle_of_an_update(mariadb: MariaDBServer, table_p
         find = "SELECT id FROM information_schema.processlist WHERE info LIKE :like"
         async with asyncio.timeout(3):
             while not (victim := await sql(other, find, like=f"UPDATE {name}%")):
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # the list announces nothing
         await sql(other, f"KILL CONNECTION {victim}")
         with pytest.raises(StoreError, match="hung up"):
             await commit
@@ -215,7 +215,7 @@ async def test_nobody_waits_longer_than_the_bound(
                     await store.load(id)
                     back = True
                 except StoreError:
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.05)  # between two tries
         again = await stored(store)  # what was written last died with the server
         assert (await store.commit(Delta(again, 1, 0, set={b"b": b"1"}))).version == 2
 
@@ -246,7 +246,7 @@ async def test_a_cancelled_commit_is_whole_or_not_at_all(store: SQLStore) -> Non
                 assert record.values[b"a"] == value
     async with asyncio.timeout(3):
         while store._database._tasks:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # they announce themselves to the store alone
     assert pool(store).checkedout() == 0
 
 

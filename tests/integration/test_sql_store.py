@@ -187,7 +187,7 @@ async def test_a_record_that_names_another_id_is_refused(store: SQLStore, sql_ur
     await spoil(store, sql_url, mine, meta=other.meta.encode())
     with pytest.raises(ForeignRecord):
         await store.load(mine)
-    assert store._database.engine.sync_engine.pool.checkedin() == 0  # type: ignore[attr-defined]
+    assert store._database.engine.sync_engine.pool.checkedin() == 0  # type: ignore[attr-defined]  # a QueuePool
 
 
 async def test_an_expired_row_does_not_keep_an_id(store: SQLStore) -> None:

@@ -128,7 +128,7 @@ async def test_a_client_that_does_not_read_is_cut_off(redis_url: str, prefix: st
     async with site(redis=redis_url, prefix=prefix) as a:
         jar = await a.visitor()
         async with await Stream.begin(a.url, "/events?flush=1&flood=1", jar) as stream:
-            stream.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            stream.writer.transport.pause_reading()  # type: ignore[attr-defined]  # asyncio's sockets have it
             await until(lambda: any(one.writing() for one in a.server.http_server.streams))
             started = time.monotonic()
             await a.manager.destroy(session_id(jar))

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from tests.support.proxy import FaultProxy
-from tests.support.sites import HeldLoad, Site, raw_redis, site, status_of, until
+from tests.support.sites import HeldLoad, Site, kind_of, raw_redis, site, status_of, until
 from tests.support.tokens import (
     EXPIRED,
     NOT_FOUND,
@@ -21,16 +21,7 @@ from tests.support.tokens import (
 )
 from tornado_shared_session.testing import ConnectionLost, RedisServer
 
-
-@pytest.fixture
-async def a(tokens: Site) -> Site:
-    """Token mode in all of these."""
-    return tokens
-
-
-def kind_of(transport: str) -> str:
-    """Return how this transport's handshake begins."""
-    return "polling" if transport == "upgrade" else transport
+CREDENTIALS = "token"  # of `a`, the application
 
 
 # Register, then load, then admit

@@ -22,10 +22,11 @@ from tests.support.tokens import (
 )
 from tornado_shared_session.testing import CookieJar
 
+CREDENTIALS = "token"  # of `a`, the application
 
-async def test_a_new_token_leaves_in_a_header(tokens: Site) -> None:
+
+async def test_a_new_token_leaves_in_a_header(a: Site) -> None:
     """No cookie goes with it, no cache keeps it, and shown again it gives the session."""
-    a = tokens
     response = await a.http().post("/note", {"value": json.dumps("mine")})
     token = response.headers["Session-Token"]
     assert "Set-Cookie" not in response.headers
@@ -37,17 +38,16 @@ async def test_a_new_token_leaves_in_a_header(tokens: Site) -> None:
     assert again.headers["Vary"] == "Authorization"
 
 
-async def test_reading_costs_no_token(tokens: Site) -> None:
+async def test_reading_costs_no_token(a: Site) -> None:
     """Nothing is stored, so there is nothing to hand out, whatever was shown."""
     for headers in ({}, bearer("bad")):
-        response = await tokens.http().get("/note", headers=headers)
+        response = await a.http().get("/note", headers=headers)
         assert response.body == b"null"
         assert "Session-Token" not in response.headers
 
 
-async def test_a_login_hands_out_a_new_token(tokens: Site) -> None:
+async def test_a_login_hands_out_a_new_token(a: Site) -> None:
     """The one before authenticates nobody, gets no new one, and cannot write."""
-    a = tokens
     token = await token_of(a, note="mine")
     response = await a.http().post("/login", {"user": "ann"}, headers=bearer(token))
     new = response.headers["Session-Token"]
@@ -59,9 +59,8 @@ async def test_a_login_hands_out_a_new_token(tokens: Site) -> None:
     assert (await a.http().post("/note", {"value": "1"}, headers=bearer(token))).code == 409
 
 
-async def test_a_logout_takes_nothing_away(tokens: Site) -> None:
+async def test_a_logout_takes_nothing_away(a: Site) -> None:
     """There is no header that says so; the token is worth nothing."""
-    a = tokens
     token = await token_of(a)
     response = await a.http().post("/logout", headers=bearer(token))
     assert response.code == 200
@@ -70,11 +69,11 @@ async def test_a_logout_takes_nothing_away(tokens: Site) -> None:
     assert (await whoami(a, token))["id"] is None
 
 
-async def test_a_token_in_the_query_is_not_read(tokens: Site) -> None:
+async def test_a_token_in_the_query_is_not_read(a: Site) -> None:
     """Query strings end up in logs."""
-    token = await token_of(tokens, note="mine")
+    token = await token_of(a, note="mine")
     for name in ("token", "access_token", "Authorization", "Session-Token"):
-        assert (await tokens.http().get(f"/note?{name}={token}")).body == b"null"
+        assert (await a.http().get(f"/note?{name}={token}")).body == b"null"
 
 
 # Two carriers never mix
@@ -158,9 +157,8 @@ async def test_a_token_signed_with_an_older_key_is_sent_again(redis_url: str, pr
 # What the session does, whatever carries it
 
 
-async def test_clear_keeps_the_token(tokens: Site) -> None:
+async def test_clear_keeps_the_token(a: Site) -> None:
     """The data is gone; the token, the session and who is logged in stay."""
-    a = tokens
 
     @a.sio.on("clear")  # type: ignore[untyped-decorator]
     async def clear(sid: str) -> None:
@@ -176,9 +174,8 @@ async def test_clear_keeps_the_token(tokens: Site) -> None:
     assert (found["id"], found["user"], found["data"]) == (id_of(a, token), "ann", {})
 
 
-async def test_get_has_a_default_and_set_persists_in_one_call(tokens: Site) -> None:
+async def test_get_has_a_default_and_set_persists_in_one_call(a: Site) -> None:
     """get(key, default) in an event; save_session(sid, {...}) stores at once."""
-    a = tokens
 
     @a.sio.on("first")  # type: ignore[untyped-decorator]
     async def first(sid: str) -> Any:

@@ -21,11 +21,7 @@ from tests.support.tokens import (
     whoami,
 )
 
-
-@pytest.fixture
-async def a(tokens: Site) -> Site:
-    """Token mode in all of these."""
-    return tokens
+CREDENTIALS = "token"  # of `a`, the application
 
 
 # A new credential from an event
@@ -107,7 +103,7 @@ async def test_an_event_beside_a_login_waits_for_it(a: Site) -> None:
 
     async with a.client("websocket") as client:
         await enter(client, token)
-        a.manager.store.commit = held  # type: ignore[method-assign]
+        a.manager.store.commit = held  # type: ignore[method-assign]  # replaced for the test
         login = asyncio.ensure_future(client.emit("rotate", "login"))
         await asyncio.wait_for(begun.wait(), 3)
         load = HeldLoad(a.manager)

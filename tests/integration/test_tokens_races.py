@@ -15,11 +15,7 @@ from tests.support.tokens import ask, bearer, enter, id_of, token_of, whoami
 from tornado_shared_session.liveness import _NOTICE_GRACE
 from tornado_shared_session.testing import HTTPTestClient
 
-
-@pytest.fixture
-async def a(tokens: Site) -> Site:
-    """Token mode in all of these."""
-    return tokens
+CREDENTIALS = "token"  # of `a`, the application
 
 
 async def test_a_record_from_before_a_rotation_ends_the_connection(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sites import Site, site, status_of
+from tests.support.sites import Site, kind_of, site, status_of
 from tests.support.tokens import (
     EXPIRED,
     NOT_FOUND,
@@ -22,16 +22,7 @@ from tests.support.tokens import (
 from tornado_shared_session import BearerToken
 from tornado_shared_session.record import Credential
 
-
-@pytest.fixture
-async def a(tokens: Site) -> Site:
-    """Token mode in all of these."""
-    return tokens
-
-
-def kind_of(transport: str) -> str:
-    """Return how this transport's handshake begins."""
-    return "polling" if transport == "upgrade" else transport
+CREDENTIALS = "token"  # of `a`, the application
 
 
 # A valid token, in each of the three ways

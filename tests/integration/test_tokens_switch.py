@@ -25,11 +25,7 @@ from tests.support.tokens import (
 )
 from tornado_shared_session.testing import HTTPTestClient, RedisServer
 
-
-@pytest.fixture
-async def a(tokens: Site) -> Site:
-    """Token mode in all of these."""
-    return tokens
+CREDENTIALS = "token"  # of `a`, the application
 
 
 async def room_of(a: Site, id: str) -> str:

@@ -66,7 +66,7 @@ async def test_an_earlier_deadline_takes_the_place_of_a_later_one(
                 looked.set()
                 return await peek(ids)
 
-            a.manager.store.peek = counted  # type: ignore[assignment, method-assign]
+            a.manager.store.peek = counted  # type: ignore[assignment, method-assign]  # replaced for the test
             connection.deadline = time.monotonic() + 0.1
             a.watcher.expect(connection.id, connection.deadline)
             await asyncio.wait_for(looked.wait(), 2)
@@ -87,7 +87,7 @@ async def test_forged_notices_close_nothing(redis_url: str, prefix: str, transpo
                 peeks += 1
                 return await peek(ids)
 
-            a.manager.store.peek = counted  # type: ignore[assignment, method-assign]
+            a.manager.store.peek = counted  # type: ignore[assignment, method-assign]  # replaced for the test
             channel = f"{prefix}notices:0"
             lies = [Notice(reason, (id,)).encode() for reason in ("logged_out", "rotated", "")]
             noise = [b"", b"\xc1", b"\x93\x01", Notice("x" * 65, (id,)).encode(), b"x" * 10_000]
@@ -179,9 +179,9 @@ async def test_a_store_that_raises_anything_does_not_stop_the_watcher(
             peek = a.manager.store.peek
 
             async def broken(ids: object) -> None:
-                a.manager.store.peek = peek  # type: ignore[method-assign]
+                a.manager.store.peek = peek  # type: ignore[method-assign]  # replaced for the test
                 raise ValueError("unforeseen")
 
-            a.manager.store.peek = broken  # type: ignore[assignment, method-assign]
+            a.manager.store.peek = broken  # type: ignore[assignment, method-assign]  # replaced for the test
             await a.manager.destroy(session_id(jar))
             assert await client.wait_for("session_ended") == {"reason": "revoked"}

@@ -108,7 +108,7 @@ async def test_a_client_that_does_not_read_is_cut_off(
     async with site(redis=redis_url, prefix=prefix) as a:
         jar = await a.visitor()
         async with await Socket.connect(a.url, "/ws", jar) as socket:
-            socket.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            socket.writer.transport.pause_reading()  # type: ignore[attr-defined]  # asyncio's sockets have it
             await socket.send("flood")
             await until(lambda: any(stream.writing() for stream in a.server.http_server.streams))
             started = time.monotonic()
@@ -125,7 +125,7 @@ async def test_a_write_that_nobody_awaits_is_no_error(
     async with site(redis=redis_url, prefix=prefix) as a:
         jar = await a.visitor()
         async with await Socket.connect(a.url, "/ws", jar) as socket:
-            socket.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            socket.writer.transport.pause_reading()  # type: ignore[attr-defined]  # asyncio's sockets have it
             await socket.send("spill")
             await until(lambda: any(stream.writing() for stream in a.server.http_server.streams))
             await a.manager.destroy(session_id(jar))

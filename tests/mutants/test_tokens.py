@@ -90,8 +90,8 @@ TABLE = {
     ),
     "a refusal that comes late is none": (
         "socketio_tokens.py",
-        "        except _REFUSALS:\n            return False\n",
-        "        except _REFUSALS:\n            return True\n",
+        "        except REFUSALS:\n            return False\n",
+        "        except REFUSALS:\n            return True\n",
         ADMISSION + "test_a_connect_handler_that_waited_may_refuse" + WS,
     ),
     "anonymous clients get a session all the same": (

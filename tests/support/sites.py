@@ -58,6 +58,11 @@ def session_id(jar: CookieJar) -> str:
     return base64.b64decode(signed).decode().split(".")[0]
 
 
+def kind_of(transport: str) -> str:
+    """Return how this transport's handshake begins."""
+    return "polling" if transport == "upgrade" else transport
+
+
 async def status_of(client: SocketIOTestClient) -> int:
     """Try to open a transport; return the status, 101 or 200 if it worked."""
     try:

@@ -144,7 +144,7 @@ class Timed(Wire):
         first = await self.reader.readexactly(1)
         self.first_byte = time.monotonic()
         # Put it back, for the parser that follows.
-        self.reader._buffer[:0] = first  # type: ignore[attr-defined]
+        self.reader._buffer[:0] = first  # type: ignore[attr-defined]  # asyncio's own, to see what came
         return await super()._response()
 
     async def _head(self, target: str, headers: dict[str, str]) -> Response:

@@ -57,8 +57,8 @@ WHEN_MADE: dict[str, tuple[Callable[[], object], str]] = {
     "a cookie name with a blank": (lambda: SignedCookie("my session"), r"name='my session'"),
     "a path that ends the cookie": (lambda: SignedCookie(path="/; x=y"), r"path=.*cannot stand"),
     "a domain with a line break": (lambda: SignedCookie(domain="a\r\nb"), r"domain=.*cannot"),
-    "samesite in small letters": (lambda: SignedCookie(samesite="lax"), r'samesite=.*"Lax"'),  # type: ignore[arg-type]
-    "secure as a word": (lambda: SignedCookie(secure="yes"), r'secure=.*"auto"'),  # type: ignore[arg-type]
+    "samesite in small letters": (lambda: SignedCookie(samesite="lax"), r'samesite=.*"Lax"'),  # type: ignore[arg-type]  # wrong on purpose
+    "secure as a word": (lambda: SignedCookie(secure="yes"), r'secure=.*"auto"'),  # type: ignore[arg-type]  # wrong on purpose
     "max_age of nothing": (lambda: SignedCookie(max_age=0), r"max_age=0.*seconds"),
     "cors * as a text": (
         lambda: SessionServer(manager(), cors_allowed_origins="*"),
@@ -88,12 +88,12 @@ WHEN_MADE: dict[str, tuple[Callable[[], object], str]] = {
         lambda: SessionServer(manager(), async_mode="asgi"),
         r'async_mode must be "tornado"',
     ),
-    "an unknown reload": (lambda: SessionServer(manager(), reload="never"), r'reload=.*"event"'),  # type: ignore[arg-type]
+    "an unknown reload": (lambda: SessionServer(manager(), reload="never"), r'reload=.*"event"'),  # type: ignore[arg-type]  # wrong on purpose
     "an unknown anonymous": (
-        lambda: SessionServer(manager(), anonymous="maybe"),  # type: ignore[arg-type]
+        lambda: SessionServer(manager(), anonymous="maybe"),  # type: ignore[arg-type]  # wrong on purpose
         r'anonymous=.*"create"',
     ),
-    "a server without a manager": (lambda: SessionServer(MemoryStore()), r"SessionManager"),  # type: ignore[arg-type]
+    "a server without a manager": (lambda: SessionServer(MemoryStore()), r"SessionManager"),  # type: ignore[arg-type]  # wrong on purpose
     "python-socketio's server": (
         lambda: get_tornado_handler(socketio.AsyncServer(async_mode="tornado")),
         r"SessionServer",
@@ -107,7 +107,7 @@ WHEN_MADE: dict[str, tuple[Callable[[], object], str]] = {
         r"decode_responses=True.*without it",
     ),
     "no URL of Redis": (lambda: RedisStore("http://localhost"), r"redis://host:6379/0"),
-    "a number for Redis": (lambda: RedisStore(6379), r"redis:// URL"),  # type: ignore[arg-type]
+    "a number for Redis": (lambda: RedisStore(6379), r"redis:// URL"),  # type: ignore[arg-type]  # wrong on purpose
     "an empty prefix": (lambda: RedisStore("redis://localhost", prefix=""), r"prefix=.*non-empty"),
     "a timeout of nothing": (
         lambda: RedisStore("redis://localhost", timeout=0),
@@ -121,7 +121,7 @@ WHEN_MADE: dict[str, tuple[Callable[[], object], str]] = {
         lambda: RedisStore("redis://localhost", timeout=True),
         r"timeout=True must be a number",
     ),
-    "a URL for a store": (lambda: SessionManager("redis://x"), r"RedisStore\("),  # type: ignore[arg-type]
+    "a URL for a store": (lambda: SessionManager("redis://x"), r"RedisStore\("),  # type: ignore[arg-type]  # wrong on purpose
     "credentials of no use": (
         lambda: manager(credentials="cookie"),
         r"credentials=.*read and write",
@@ -216,7 +216,7 @@ def test_a_mixin_after_the_handler_class_is_refused() -> None:
     """It would never be asked; the error shows the right order."""
     with pytest.raises(ConfigurationError, match=r"class Wrong\(SessionMixin, RequestHandler\)"):
 
-        class Wrong(RequestHandler, SessionMixin):  # type: ignore[misc]
+        class Wrong(RequestHandler, SessionMixin):  # type: ignore[misc]  # wrong on purpose
             pass
 
 
@@ -225,7 +225,7 @@ def handler_of(kind: type[RequestHandler], **settings: Any) -> RequestHandler:
     request = HTTPServerRequest(
         headers=HTTPHeaders({"Host": "localhost"}),
         start_line=RequestStartLine("GET", "/", "HTTP/1.1"),
-        connection=Silent(),  # type: ignore[arg-type]
+        connection=Silent(),  # type: ignore[arg-type]  # wrong on purpose
     )
     return kind(Application([], cookie_secret="x" * 40, **settings), request)
 
@@ -250,7 +250,7 @@ def test_a_forgotten_super_prepare_is_named() -> None:
     """At the first access to the session or to the user."""
     handler = handler_of(Forgetful, session_manager=manager())
     accesses: list[Callable[[], object]] = [
-        lambda: handler.session,  # type: ignore[attr-defined]
+        lambda: handler.session,  # type: ignore[attr-defined]  # wrong on purpose
         lambda: handler.current_user,
     ]
     for access in accesses:
@@ -267,4 +267,4 @@ async def test_an_application_without_a_manager_is_told(given: dict[str, Any]) -
     """With the line that is missing."""
     handler = handler_of(Plain, **given)
     with pytest.raises(ConfigurationError, match=r"session_manager=SessionManager\(\.\.\.\)"):
-        await handler.prepare()  # type: ignore[misc]
+        await handler.prepare()  # type: ignore[misc]  # wrong on purpose

@@ -49,4 +49,4 @@ def test_an_event_cannot_be_changed() -> None:
     """It may be passed on to other threads."""
     event = SessionEvent("created")
     with pytest.raises(AttributeError):
-        event.kind = "ended"  # type: ignore[misc]
+        event.kind = "ended"  # type: ignore[misc]  # frozen, as is shown

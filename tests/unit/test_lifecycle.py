@@ -215,7 +215,7 @@ async def test_health_tells_about_store_and_services() -> None:
     async def peek(ids: object) -> list[None]:
         raise StoreError("the store is away")
 
-    store.peek = peek  # type: ignore[assignment, method-assign]
+    store.peek = peek  # type: ignore[assignment, method-assign]  # replaced for the test
     assert (await manager.health())["store"] == "the store is away"
 
 

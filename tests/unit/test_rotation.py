@@ -227,14 +227,14 @@ async def test_a_login_that_lost_against_faster_ones_says_so(store: NotingStore,
     real = store.index_list
 
     async def index_list(user_id: str) -> list[str]:
-        store.index_list = real  # type: ignore[method-assign]
+        store.index_list = real  # type: ignore[method-assign]  # replaced for the test
         limited.policy = replace(limited.policy, max_sessions_per_user=others_allow)
         for _ in range(2):
             await (await visit(limited))[0].login("ann")
         return await real(user_id)
 
     others_allow = 2 if when == "before" else None
-    store.index_list = index_list  # type: ignore[method-assign]
+    store.index_list = index_list  # type: ignore[method-assign]  # replaced for the test
     with pytest.raises(SessionEnded) as caught:
         await session.login("ann")
     assert caught.value.reason == "replaced"

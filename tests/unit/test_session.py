@@ -22,9 +22,9 @@ async def test_a_new_session_has_an_id_and_nothing_else(manager: SessionManager)
     assert session.user_id is None
     assert (session.created_at, session.expires_at) == (None, None)
     with pytest.raises(SessionError, match="save"):
-        session.room  # noqa: B018
+        session.room  # noqa: B018  # it raises
     with pytest.raises(SessionError, match="logged in"):
-        session.user_room  # noqa: B018
+        session.user_room  # noqa: B018  # it raises
 
 
 async def test_a_stored_session_knows_its_times(manager: SessionManager) -> None:
@@ -158,7 +158,7 @@ async def test_touch_moves_the_deadline_and_stores_nothing_else(
 ) -> None:
     """At once, whatever the touch interval; unsaved changes stay unsaved."""
     session, paper = await visit(manager, a=1)
-    store._clock.advance(1)  # type: ignore[attr-defined]
+    store._clock.advance(1)  # type: ignore[attr-defined]  # a FakeClock
     session["a"] = 2
     await session.touch()
     (peek,) = await store.peek([session.id])

@@ -166,7 +166,7 @@ async def test_a_mute_client_ignores_a_close_frame() -> None:
     handlers: list[Any] = []
     base: Any = socketio.get_tornado_handler(sio)
 
-    class Recording(base):  # type: ignore[misc]
+    class Recording(base):  # type: ignore[misc]  # its base is untyped
         def open(self, *args: Any) -> Any:
             handlers.append(self)
             return super().open(*args)

@@ -127,9 +127,9 @@ async def test_what_could_be_ended_is_told_though_the_rest_failed(store: NotingS
     async def delete(id: str, **options: object) -> object:
         if id == sessions[1].id:
             raise StoreError("not this one")
-        return await real(id, **options)  # type: ignore[arg-type]
+        return await real(id, **options)  # type: ignore[arg-type]  # as they came
 
-    store.delete = delete  # type: ignore[assignment, method-assign]
+    store.delete = delete  # type: ignore[assignment, method-assign]  # replaced for the test
     with pytest.raises(StoreError, match="not this one"):
         await manager.destroy_user("ann")
     assert told(store) == [Notice("revoked", (sessions[0].id, sessions[2].id))]
@@ -241,10 +241,10 @@ async def test_a_login_under_way_is_not_taken_from_the_index(
         entered.set()
 
     gate = store.gate
-    store.index_add = index_add  # type: ignore[method-assign]
+    store.index_add = index_add  # type: ignore[method-assign]  # replaced for the test
     login = asyncio.ensure_future(slow.login("ann"))
     await asyncio.wait_for(entered.wait(), 5)
-    store.index_add = real  # type: ignore[method-assign]
+    store.index_add = real  # type: ignore[method-assign]  # replaced for the test
     await asyncio.wait_for(store.reached.wait(), 5)
     store.gate = None
     for _ in range(3):

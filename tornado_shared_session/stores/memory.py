@@ -7,7 +7,6 @@ can turn.
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import heapq
 import time
@@ -15,7 +14,8 @@ from collections.abc import Callable, Sequence
 
 from ..errors import SessionConflict, SessionEnded
 from ..record import Delta, Peek, Record
-from .base import Committed, Deleted, OnGap, OnMessage, Store
+from .base import Committed, Deleted
+from .local import LocalMessages
 
 
 class _Entry:
@@ -27,7 +27,7 @@ class _Entry:
         self.absolute = absolute
 
 
-class MemoryStore(Store):
+class MemoryStore(LocalMessages):
     """A store in a dict.
 
     Args:
@@ -35,10 +35,10 @@ class MemoryStore(Store):
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
         self._clock = clock
         self._entries: dict[str, _Entry] = {}
         self._users: dict[str, dict[str, float]] = {}
-        self._listeners: set[OnMessage] = set()
         # Deadlines as they first were, for the purge: of entries, of users' indexes.
         self._queue: list[tuple[float, str]] = []
         self._user_queue: list[tuple[float, str]] = []
@@ -175,15 +175,3 @@ class MemoryStore(Store):
 
     async def index_list(self, user_id: str) -> list[str]:
         return list(self._users.get(user_id, ()))
-
-    async def publish(self, message: bytes) -> None:
-        for listener in list(self._listeners):
-            listener(message)
-
-    async def listen(self, on_message: OnMessage, on_gap: OnGap) -> None:
-        self._listeners.add(on_message)
-        try:
-            on_gap()
-            await asyncio.get_running_loop().create_future()
-        finally:
-            self._listeners.discard(on_message)

@@ -16,7 +16,6 @@ The loads of one turn of the event loop share one.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +30,8 @@ except ImportError as error:
 
 from ..policy import Duration, seconds
 from ..record import Delta, Meta, Peek, Record, is_id
-from .base import Committed, Deleted, ForeignRecord, OnGap, OnMessage, Store
+from .base import Committed, Deleted, ForeignRecord
+from .local import LocalMessages
 from .sql_engine import Attempt, Database
 from .sql_errors import already_exists
 from .sql_loads import Loads
@@ -44,7 +44,7 @@ _PEEKED_AT_ONCE = 500
 _DDL_SECONDS = 30.0
 
 
-class SQLStore(Store):
+class SQLStore(LocalMessages):
     """A store in one SQL database: MySQL, MariaDB, PostgreSQL or SQLite.
 
     It carries no messages between processes: others notice the end of a
@@ -86,7 +86,7 @@ class SQLStore(Store):
         self._statements = Statements(self._schema, database.backend)
         self._loads = Loads(self._load_rows)
         self._writes = Writes(database, self._statements)
-        self._listeners: set[OnMessage] = set()
+        super().__init__()
         self._purger = Purger(database, self._statements, seconds("purge_interval", purge_interval))
 
     def __repr__(self) -> str:
@@ -161,18 +161,6 @@ class SQLStore(Store):
     async def index_list(self, user_id: str) -> list[str]:
         rows = await self._database.ask(self._statements.enlist, user_=user_digest(user_id))
         return [row.id for row in rows]
-
-    async def publish(self, message: bytes) -> None:
-        for listener in list(self._listeners):
-            listener(message)
-
-    async def listen(self, on_message: OnMessage, on_gap: OnGap) -> None:
-        self._listeners.add(on_message)
-        try:
-            on_gap()
-            await asyncio.get_running_loop().create_future()
-        finally:
-            self._listeners.discard(on_message)
 
     async def purge(self) -> int:
         """Delete rows that have expired, some at a time; return how many.
