@@ -21,7 +21,7 @@ PACKAGE = ROOT / "tornado_shared_session"
 
 #: A module imports only from those above it. A package counts as one.
 ORDER = """
-    errors events serializers mapping record rooms stored session policy signing credentials
+    errors events limits serializers mapping record rooms stored session policy signing credentials
     tokens origins stores notices connections lifecycle users rotation transactions manager
     settings liveness watcher token_state transport handshake endpoint
     socketio_admission socketio_authenticated socketio_gate socketio_switch socketio_tokens socketio

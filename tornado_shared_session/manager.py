@@ -15,8 +15,10 @@ from typing import Any
 
 from . import rotation, transactions
 from .credentials import Credentials, SignedCookie
-from .errors import ConfigurationError, SessionEnded, StoreError
+from .errors import SessionEnded, StoreError
 from .events import Hook, Reporter
+from .lifecycle import check_parts
+from .limits import SESSION, SizeLimits
 from .origins import Origins
 from .policy import Duration, make_policy
 from .record import Credential, Delta, Meta, Record, Verdict
@@ -41,6 +43,8 @@ class SessionManager(UserSessions):
         reload_interval: how often sessions with open connections are
             looked up.
         max_sessions_per_user: the oldest ends with reason ``replaced``.
+        max_session_size, max_value_size: bytes, encoded, of a session and of
+            one value; a save that would exceed them raises SerializationError.
         sockets_keep_alive: an open socket counts as activity.
         credentials: how clients carry their credential; default
             `SignedCookie()`.
@@ -66,6 +70,8 @@ class SessionManager(UserSessions):
         touch_interval: Duration | None = None,
         reload_interval: Duration = 15,
         max_sessions_per_user: int | None = None,
+        max_session_size: int = SESSION,
+        max_value_size: int | None = None,
         sockets_keep_alive: bool = False,
         credentials: Credentials | None = None,
         serializer: Serializer | None = None,
@@ -76,17 +82,7 @@ class SessionManager(UserSessions):
         on_event: Hook | None = None,
         logger: Logger | None = None,
     ) -> None:
-        if store is not None and not isinstance(store, Store):
-            raise ConfigurationError(
-                f"SessionManager takes a store, not a {type(store).__qualname__}: for instance"
-                ' SessionManager(RedisStore("redis://localhost:6379/0"))'
-            )
-        for name, part, methods in (
-            ("credentials", credentials, ("read", "write")),
-            ("serializer", serializer, ("encode", "decode")),
-        ):
-            if part is not None and not all(callable(getattr(part, m, None)) for m in methods):
-                raise ConfigurationError(f"{name}= must have the methods {' and '.join(methods)}")
+        check_parts(store, credentials, serializer)
         super().__init__(
             MemoryStore() if store is None else store,
             make_policy(
@@ -105,6 +101,7 @@ class SessionManager(UserSessions):
             secret=secret,
         )
         self.serializer: Serializer = MsgpackSerializer() if serializer is None else serializer
+        self.limits = SizeLimits(max_session_size, max_value_size)
         self.origins = Origins(cors_allowed_origins)
         self._queues = transactions.Queues()
 

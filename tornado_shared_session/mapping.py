@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Self
 
 from .errors import SerializationError
+from .limits import SizeLimits
 from .serializers import IMMUTABLE, Serializer, same
+
+_DEFAULT = SizeLimits()
 
 
 class TrackedMapping(MutableMapping[str, Any]):
@@ -44,13 +47,17 @@ class TrackedMapping(MutableMapping[str, Any]):
         self._leaving: set[str] = set()  # deleted by the commit that is under way
         self._unreadable: set[str] = set()
 
-    # Two hooks for `Session`.
+    # Three hooks for `Session`.
 
     def _check_writable(self) -> None:
         """Raise if the mapping must not be changed."""
 
+    def _size_limits(self) -> SizeLimits:
+        """Return how large it may be."""
+        return _DEFAULT
+
     def _report_unreadable(self, key: str) -> None:
-        """Tell that the bytes of a key could not be decoded."""
+        """Tell that the bytes of a key could not be decoded; `key` may say why."""
 
     # The mapping.
 
@@ -64,6 +71,10 @@ class TrackedMapping(MutableMapping[str, Any]):
             data = self._stored[key.encode()]
         except (KeyError, AttributeError, UnicodeEncodeError):
             raise KeyError(key) from None
+        if len(data) > self._size_limits().value:
+            self._unreadable.add(key)
+            self._report_unreadable(f"{key}: {len(data)} bytes")
+            raise KeyError(key)
         try:
             value = values[key] = self._serializer.decode(data)
         except SerializationError:
@@ -156,7 +167,8 @@ class TrackedMapping(MutableMapping[str, Any]):
         """Return what to set and what to delete; later changes count anew.
 
         Raises:
-            SerializationError: a value cannot be stored. Nothing was taken.
+            SerializationError: a value cannot be stored, or the session
+                would be too large. Nothing was taken.
         """
         changes = {key.encode(): self._encode(key) for key in self._assigned}
         if len(self._values) > len(self._assigned):
@@ -165,6 +177,8 @@ class TrackedMapping(MutableMapping[str, Any]):
                 if data is not None:
                     changes[key.encode()] = data
         deleted = {key for key in self._deleted if key.encode() in self._stored}
+        if changes:
+            self._size_limits().check(self._stored, changes, deleted)
         self._assigned = set()
         self._deleted = set()
         self._leaving = deleted

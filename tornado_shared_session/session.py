@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, overload
 
 from .errors import SessionError
+from .limits import SizeLimits
 from .record import Credential, Record
 from .rooms import session_room, user_room
 from .serializers import Serializer
@@ -37,6 +38,7 @@ class Backend(Protocol):
     """What a session asks of its manager."""
 
     serializer: Serializer
+    limits: SizeLimits
 
     def report(self, kind: str, id: str | None = None, detail: str = "") -> None: ...
     async def save(self, session: Session, *, touch: bool = True) -> None: ...
@@ -145,8 +147,9 @@ class Session(StoredMapping):
         Raises:
             SessionEnded: it was destroyed or expired, or its credential
                 replaced, meanwhile.
-            SerializationError: a value cannot be stored; it names the
-                key, and what was stored before is intact.
+            SerializationError: a value cannot be stored, or is too large,
+                or the session with it; it names the key, and what was
+                stored before is intact.
             StoreError: the store failed; the change may or may not have
                 been applied.
         """
@@ -237,6 +240,9 @@ class Session(StoredMapping):
             SessionEnded, SerializationError, StoreError: as in `save()`.
         """
         return await self._backend.transact(self, fn)
+
+    def _size_limits(self) -> SizeLimits:
+        return self._backend.limits
 
     def _report_unreadable(self, key: str) -> None:
         self._backend.report("corrupt_value", self._id, key)
