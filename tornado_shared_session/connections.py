@@ -168,6 +168,17 @@ class Connections:
         for connection in self.of(id):
             self.end_one(connection, reason)
 
+    def drop(self, connection: Connection, reason: str, why: str) -> None:
+        """End a connection whose client kept to no limit: one event, and its end.
+
+        Args:
+            reason: one of `limits.BROKEN_LIMITS`.
+            why: a figure or a word; nothing that the client wrote.
+        """
+        if connection.phase is not Phase.ENDED:
+            self._report("client_dropped", connection.id or None, f"{reason}: {why}")
+            self.end_one(connection, reason)
+
     def end_one(self, connection: Connection, reason: str) -> None:
         """End one connection; its failure to close is not the others' affair."""
         if connection.phase is not Phase.ENDED and not connection.outlives(reason):

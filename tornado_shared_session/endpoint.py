@@ -12,18 +12,19 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs
 
 from tornado.httputil import HTTPServerRequest
-from tornado.web import RequestHandler
-from tornado.websocket import WebSocketHandler
+from tornado.iostream import IOStream
+from tornado.web import RequestHandler, stream_request_body
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from .connections import Phase
 from .errors import StoreError
 from .events import logger
 from .handshake import Handshaker, Refused
+from .limits import MALFORMED, TOO_LARGE, unsent
+from .payload import is_packet, is_payload
 from .record import Credential
 from .session import Session
 from .transport import Host, SocketConnection
-
-_PACKETS = ("1", "2", "3", "4", "5", "6")  # what a client's text frame may begin with
 
 
 class Table(Host, Protocol):
@@ -45,10 +46,14 @@ class Table(Host, Protocol):
 def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
     """Return python-socketio's handler class with the session in front."""
 
+    @stream_request_body  # so that prepare() comes before the body, however large that is
     class SessionSocketHandler(base):  # type: ignore[misc]  # python-socketio is untyped
         """The `/socket.io/` endpoint."""
 
         session_connection: SocketConnection | None = None
+        session_posts: SocketConnection | None = None
+        session_stream: IOStream | None = None
+        session_body = b""
 
         async def prepare(self) -> None:
             following = super().prepare()
@@ -59,11 +64,15 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
             try:
                 await self._decide()
             except Refused as refusal:
-                self.set_status(refusal.status)
-                if refusal.status == 503:
-                    self.set_header("Retry-After", "1")
-                self.set_header("Content-Type", "application/json")
-                self.finish(json.dumps({"message": str(refusal)}))
+                self._refuse(refusal)
+
+        def _refuse(self, refusal: Refused) -> None:
+            self.session_body = b""
+            self.set_status(refusal.status)
+            if refusal.status == 503:
+                self.set_header("Retry-After", "1")
+            self.set_header("Content-Type", "application/json")
+            self.finish(json.dumps({"message": str(refusal)}))
 
         async def _decide(self) -> None:
             handshaker = server.handshaker
@@ -104,6 +113,41 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
                 raise Refused(400, "this connection belongs to another session")
             if upgrade:
                 await self._check_upgrade(connection)
+            elif self.request.method == "GET":
+                connection.polled = self.request.connection.stream
+            else:
+                self.session_posts = connection
+                length = self.request.headers.get("Content-Length", "")
+                self._check_length(int(length) if length.isdecimal() else 0)
+
+        def _check_length(self, length: int) -> None:
+            if length > server.eio.max_http_buffer_size:
+                assert self.session_posts is not None
+                self._drop(self.session_posts, TOO_LARGE, f"a POST of {length} bytes")
+                raise Refused(400, "too large")
+
+        def _drop(self, connection: SocketConnection, reason: str, why: str) -> None:
+            server.handshaker.manager.connections.drop(connection, reason, why)
+
+        def data_received(self, chunk: bytes) -> None:
+            if self.session_posts is not None and not self._finished:
+                self.session_body += chunk
+                try:
+                    self._check_length(len(self.session_body))  # where no header says it
+                except Refused as refusal:
+                    self._refuse(refusal)
+
+        async def post(self, *args: Any, **kwargs: Any) -> None:
+            if self._finished:
+                return
+            connection, body = self.session_posts, self.session_body
+            if connection is not None and not is_payload(body):
+                self._drop(connection, MALFORMED, "a POST")
+                self._refuse(Refused(400, "malformed"))
+                return
+            self.request.body = body
+            self.request.headers["Content-Length"] = str(len(body))  # Engine.IO goes by it
+            await super().post(*args, **kwargs)
 
         async def _is_newer(
             self, connection: SocketConnection, presented: list[Credential]
@@ -141,6 +185,7 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
             if connection is None or connection.phase is Phase.ENDED:
                 self.close()
                 return
+            self.session_stream = self.ws_connection.stream
             connection.handlers.append(self)
             server.spawn(self._run())
 
@@ -158,15 +203,27 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
                 self.close()  # also after a refusal, which Engine.IO cannot send any more
 
         def write_message(self, message: Any, binary: bool = False) -> asyncio.Future[None]:
+            stream, connection = self.session_stream, self.session_connection
+            if stream is not None and connection is not None:
+                waiting = unsent(stream)
+                if waiting > server.max_queued:
+                    connection.too_slow(waiting)
+                    raise WebSocketClosedError
             written: asyncio.Future[None] = super().write_message(message, binary)
             written.add_done_callback(_look)  # Engine.IO does not; asyncio would complain
             return written
 
         async def on_message(self, message: str | bytes) -> None:
-            if isinstance(message, str) and not message.startswith(_PACKETS):
+            if isinstance(message, str) and not is_packet(message):
+                if self.session_connection is not None:
+                    self._drop(self.session_connection, MALFORMED, "a frame")
                 self.receive_queue.put_nowait(None)  # to Engine.IO: the end
             else:
                 await super().on_message(message)
+
+        def on_connection_close(self) -> None:
+            super().on_connection_close()
+            RequestHandler.on_connection_close(self)  # WebSocketHandler leaves the body awaited
 
         def on_close(self) -> None:
             super().on_close()

@@ -25,6 +25,7 @@ _LEVELS = {
     "regenerated": logging.INFO,
     "ended": logging.INFO,
     "connection_closed": logging.DEBUG,
+    "client_dropped": logging.WARNING,
     "superseded": logging.INFO,
     "ambiguous": logging.WARNING,
     "corrupt_record": logging.WARNING,

@@ -6,6 +6,7 @@ Pure arithmetic and the check of settings; who calls it says what follows.
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from typing import Any
 
 from .errors import ConfigurationError, SerializationError
 
@@ -78,6 +79,11 @@ class SizeLimits:
 def _too_large(name: bytes, why: str) -> SerializationError:
     key = name.decode()
     return SerializationError(f"session[{key!r}] is too large: {why}", key=key)
+
+
+def unsent(stream: Any) -> int:
+    """Return how many bytes a Tornado IOStream has yet to send; it has no public word for it."""
+    return len(stream._write_buffer or ())
 
 
 def at_least(name: str, value: object, least: int) -> int:

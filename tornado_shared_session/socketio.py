@@ -20,6 +20,7 @@ from .endpoint import make_handler
 from .errors import ConfigurationError, SessionEnded, SessionError
 from .events import REASONS
 from .handshake import Handshaker
+from .limits import ATTACHMENTS, QUEUED, at_least
 from .manager import SessionManager
 from .origins import Origins
 from .policy import Duration, seconds
@@ -29,7 +30,7 @@ from .socketio_admission import current
 from .socketio_tokens import Tokens
 from .token_state import without_tokens
 from .tokens import BearerToken
-from .transport import SocketConnection
+from .transport import OutQueue, SocketConnection
 from .watcher import watch
 
 
@@ -57,6 +58,10 @@ class SessionServerMixin(Tokens):
             was connected is closed.
         auth_timeout: in token mode, seconds until a client that has not
             shown its token is closed.
+        max_attachments: binary attachments of one packet. Its bytes, with
+            theirs, are limited by socketio's `max_http_buffer_size`.
+        max_queued: bytes that wait for a client to read them; beyond it
+            is closed.
         cors_allowed_origins: exact origins besides the page's own;
             default: those of the manager.
         kwargs: as for `socketio.AsyncServer`.
@@ -76,6 +81,8 @@ class SessionServerMixin(Tokens):
         on_session_error: Literal["refuse", "pass"] = "refuse",
         connect_timeout: Duration = 20,
         auth_timeout: Duration = 20,
+        max_attachments: int = ATTACHMENTS,
+        max_queued: int = QUEUED,
         cors_allowed_origins: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -104,6 +111,8 @@ class SessionServerMixin(Tokens):
         self._pass_errors = on_session_error == "pass"
         self.connect_timeout = seconds("connect_timeout", connect_timeout)
         self.auth_timeout = seconds("auth_timeout", auth_timeout)
+        self.max_attachments = at_least("max_attachments", max_attachments, 0)
+        self.max_queued = at_least("max_queued", max_queued, 1)
         credentials = sessions.credentials
         self.tokens = credentials if isinstance(credentials, BearerToken) else None
         self._creates, self._login_required = anonymous == "create", login_required
@@ -128,6 +137,7 @@ class SessionServerMixin(Tokens):
             ),
             **kwargs,
         )
+        self.eio.create_queue = OutQueue
         if self.tokens is not None:
             self.eio.logger.addFilter(without_tokens)
 

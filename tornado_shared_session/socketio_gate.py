@@ -25,12 +25,13 @@ from .connections import Phase
 from .errors import SessionConflict, SessionEnded, StoreError
 from .events import REASONS, logger
 from .session import Session
-from .socketio_admission import Admission, Event, current
+from .socketio_admission import Event, current
+from .socketio_packets import Packets
 from .tokens import BearerToken
 from .transport import SocketConnection, release
 
 
-class Gate(Admission):
+class Gate(Packets):
     """The part of the server that every packet of a client passes."""
 
     _reload_events: bool
@@ -88,6 +89,7 @@ class Gate(Admission):
             return False
         connection.eio_sid = eio_sid
         self._by_eio[eio_sid] = connection
+        connection.watch_queue()
         environ["REMOTE_ADDR"] = handler.request.remote_ip  # Engine.IO says 127.0.0.1
         # The environ goes to handlers, logs and the admin page; the
         # cookie header, which holds the credential, does not.
@@ -96,11 +98,6 @@ class Gate(Admission):
             environ.pop("HTTP_AUTHORIZATION", None)
         await super()._handle_eio_connect(eio_sid, environ)
         return None
-
-    async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
-        connection = self._by_eio.get(eio_sid)
-        if connection is not None and connection.phase is not Phase.ENDED:
-            await super()._handle_eio_message(eio_sid, data)
 
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
         try:

@@ -15,14 +15,16 @@ sockets; `tests/integration/test_closing.py` fails when that goes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from engineio.packet import CLOSE, MESSAGE, Packet
+from tornado.iostream import IOStream
 from tornado.websocket import WebSocketHandler
 
 from .connections import Connection
 from .events import logger
+from .limits import BROKEN_LIMITS, QUEUED, TOO_SLOW
 from .record import Credential
 from .token_state import TokenState
 
@@ -30,10 +32,39 @@ _DRAIN = 1.0  # seconds for a polling client to fetch what is queued
 _GRACE = 1.0  # seconds for a client to answer a WebSocket close
 
 
+class OutQueue(asyncio.Queue[Any]):
+    """What Engine.IO has to send to one client; it knows how many bytes that is.
+
+    A packet that comes while more than `most` wait is one too many:
+    `overflow` is called with their number.
+    """
+
+    def _init(self, maxsize: int) -> None:
+        super()._init(maxsize)
+        self.waiting = 0
+        self.most = QUEUED
+        self.overflow: Callable[[int], None] | None = None
+
+    def _put(self, item: Any) -> None:
+        super()._put(item)
+        if item is not None and item.data:
+            if self.waiting > self.most and self.overflow is not None:
+                self.overflow(self.waiting)
+            self.waiting += len(item.data)
+
+    def _get(self) -> Any:
+        item = super()._get()
+        if item is not None and item.data:
+            self.waiting -= len(item.data)
+        return item
+
+
 class Host(Protocol):
     """What a connection needs of the Socket.IO server."""
 
     eio: Any
+    max_queued: int
+    sessions: Any
 
     def farewell(self, connection: SocketConnection, reason: str, final: bool) -> list[Any]:
         """Return the last packets for a client, Engine.IO ones."""
@@ -49,7 +80,9 @@ class SocketConnection(Connection):
     """One Engine.IO connection, whatever its transport and namespaces.
 
     Attributes:
+        attached: bytes of the packet whose attachments are under way.
         eio_sid: Engine.IO's id of it; "" until that is known.
+        polled: the TCP connection of its latest poll.
         presented: the session ids that the handshake presented.
         handlers: the live WebSocket handlers; two during an upgrade.
         local: the application's own dict for this connection.
@@ -61,12 +94,14 @@ class SocketConnection(Connection):
 
     __slots__ = (
         "_left",
+        "attached",
         "eio_sid",
         "farewell",
         "handlers",
         "host",
         "last_namespace",
         "local",
+        "polled",
         "presented",
         "sids",
         "timer",
@@ -87,6 +122,8 @@ class SocketConnection(Connection):
         self.last_namespace = "/"
         self.tokens: TokenState | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.attached = 0
+        self.polled: IOStream | None = None
         self._left: asyncio.Event | None = None
 
     def shows_another_secret(self, credentials: list[Credential]) -> bool:
@@ -123,6 +160,15 @@ class SocketConnection(Connection):
         self.timer = None
         if not self.sids:
             self.end("never_connected")  # no namespace, so no client hears it
+
+    def watch_queue(self) -> None:
+        """Close the connection when too much waits to be fetched."""
+        queue = self.host.eio.sockets[self.eio_sid].queue
+        queue.most, queue.overflow = self.host.max_queued, self.too_slow
+
+    def too_slow(self, waiting: int) -> None:
+        """So many bytes wait for the client: drop it, and them."""
+        self.host.sessions.connections.drop(self, TOO_SLOW, f"{waiting} bytes wait")
 
     def put(self, packet: str | bytes) -> None:
         """Queue a Socket.IO packet, past everything that holds packets back."""
@@ -169,7 +215,9 @@ class SocketConnection(Connection):
         streams = [h.ws_connection.stream for h in self.handlers if h.ws_connection is not None]
         try:
             try:
-                if socket is not None and not socket.closed:
+                if reason in BROKEN_LIMITS:
+                    self._discard(reason, streams)
+                elif socket is not None and not socket.closed:
                     await self._say_goodbye(socket, reason, final)
             except Exception:
                 logger.exception("a farewell failed; the transport is closed all the same")
@@ -190,6 +238,14 @@ class SocketConnection(Connection):
                 if stream is not None:
                     stream.close()
             self.host.forget(self)
+
+    def _discard(self, reason: str, streams: list[IOStream | None]) -> None:
+        """Free what waits for a client that kept to no limit; it is told nothing."""
+        self.keep_farewell()
+        if reason == TOO_SLOW:
+            for stream in (*streams, self.polled):
+                if stream is not None:
+                    stream.close()
 
     async def _say_goodbye(self, socket: Any, reason: str, final: bool) -> None:
         # Put, not sent: Engine.IO's send() closes and raises where a ping

@@ -20,6 +20,7 @@ from .connections import Phase
 from .errors import ConfigurationError, SessionConflict, SessionEnded, StoreError
 from .events import REASONS, logger
 from .handshake import Handshaker, Refused
+from .limits import MESSAGE, QUEUED, TOO_SLOW
 from .manager import SessionManager
 from .session import Session
 from .settings import WithManager
@@ -55,11 +56,15 @@ class SessionWebSocketMixin(WithManager, _Handler):
         session_anonymous: ``"refuse"`` answers a visitor without a
             session 401.
         session_login_required: True answers 401 if nobody is logged in.
+        session_max_queued: bytes that wait for a client to read them; one
+            for which more do is closed, and the next write to it raises
+            `WebSocketClosedError`, as for any that has gone.
     """
 
     session_reload: bool = False
     session_anonymous: Literal["create", "refuse"] = "create"
     session_login_required: bool = False
+    session_max_queued: int = QUEUED
 
     _session_connection: WebSocketConnection | None = None
     _session_client_gone = False
@@ -234,7 +239,7 @@ class SessionWebSocketMixin(WithManager, _Handler):
         except (SessionEnded, SessionConflict, StoreError) as error:
             logger.warning("a message of session %s: %s", connection.id, error)
         except WebSocketClosedError:
-            if connection.reason not in REASONS:
+            if connection.reason not in REASONS and connection.reason != TOO_SLOW:
                 raise
             logger.debug("session %s was written to after its end", connection.id)
 
@@ -242,9 +247,17 @@ class SessionWebSocketMixin(WithManager, _Handler):
         self, message: str | bytes | dict[str, Any], binary: bool = False
     ) -> asyncio.Future[None]:
         """Send a message; see `WebSocketHandler.write_message`."""
+        connection = self._session_connection
+        if connection is not None and not connection.check_waiting(self.session_max_queued):
+            raise WebSocketClosedError
         written = super().write_message(message, binary)
         written.add_done_callback(_look)
         return written
+
+    @property
+    def max_message_size(self) -> int:
+        """Bytes of one message; a client that sends more is closed, with code 1009."""
+        return int(self.settings.get("websocket_max_message_size", MESSAGE))
 
     def check_trusted_origin(self, origin: str) -> bool:
         """Say what `prepare()` has said, by the one rule there is."""

@@ -12,6 +12,7 @@ from tornado.websocket import WebSocketHandler
 
 from .connections import Connection
 from .events import REASONS
+from .limits import TOO_SLOW, unsent
 from .manager import SessionManager
 
 _GRACE = 1.0  # seconds for a client to answer a close
@@ -38,8 +39,17 @@ class WebSocketConnection(Connection):
     def _close(self, reason: str, *, final: bool) -> None:
         if self.session is not None and reason in REASONS and reason != "shutdown":
             self.session._end(reason)
-        if self.stream is not None:  # else it closes as it opens
+        if self.stream is not None and reason == TOO_SLOW:
+            self.stream.close()  # with what waits; a close frame would only wait behind it
+        elif self.stream is not None:  # else it closes as it opens
             self.say_why()
+
+    def check_waiting(self, most: int) -> bool:
+        """Whether the client reads; one for which more bytes wait is dropped."""
+        waiting = 0 if self.stream is None else unsent(self.stream)
+        if waiting > most:
+            self._manager.connections.drop(self, TOO_SLOW, f"{waiting} bytes wait")
+        return waiting <= most
 
     def say_why(self) -> None:
         """Close the WebSocket with the reason; the stream of a mute client a second later."""

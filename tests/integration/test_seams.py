@@ -20,12 +20,13 @@ from tests.support.sites import site
 from tornado_shared_session import SessionServer
 from tornado_shared_session.socketio_admission import Admission
 from tornado_shared_session.socketio_gate import Gate
+from tornado_shared_session.socketio_packets import Packets
 from tornado_shared_session.socketio_switch import Switching
 from tornado_shared_session.socketio_tokens import Tokens
 
 OVERRIDES = [
     (kind, name)
-    for kind in (Admission, Gate, Switching, Tokens)
+    for kind in (Admission, Packets, Gate, Switching, Tokens)
     for name in vars(kind)
     if name.startswith("_") and hasattr(socketio.AsyncServer, name) and callable(vars(kind)[name])
 ]
@@ -42,7 +43,7 @@ def test_every_seam_is_known() -> None:
     expected |= {"_handle_eio_connect", "_handle_eio_message", "_handle_eio_disconnect"}
     expected |= {"_send_packet", "_send_eio_packet"}
     assert {name for _, name in OVERRIDES} == expected
-    ours = [vars(kind) for kind in (Admission, Gate, Switching, Tokens)]
+    ours = [vars(kind) for kind in (Admission, Packets, Gate, Switching, Tokens)]
     own = {name for names in ours for name in names} & {*dir(socketio.AsyncServer)}
     assert {name for name in own if not name.startswith("__")} == expected
 
