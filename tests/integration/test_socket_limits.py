@@ -177,7 +177,7 @@ async def test_a_chunked_post_is_read(a: Site) -> None:
             body = b'42["set","note",1]'
             head = post_head(client, wire) + b"Transfer-Encoding: chunked\r\n\r\n"
             wire.writer.write(head + b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))
-            assert (await wire._response()).status == 200
+            assert (await asyncio.wait_for(wire._response(), 5)).status == 200
         await until(lambda: a.shared.heard("set"))
 
 
@@ -209,7 +209,7 @@ async def test_a_post_that_is_too_large_is_400_and_closes(
                     wire.writer.write(b"30000\r\n" + b"4" * 0x30000 + b"\r\n")
             else:
                 wire.writer.write(head + b"Content-Length: 50000000\r\n\r\n")
-            assert (await wire._response()).status == 400
+            assert (await asyncio.wait_for(wire._response(), 5)).status == 400
         await a.empty()
     (line,) = dropped(caplog)
     assert line.startswith("(too_large: a POST of ")
@@ -242,7 +242,7 @@ async def test_a_large_post_to_no_connection_is_not_kept(
                 f"POST {target} HTTP/1.1\r\nHost: {wire.host}\r\nContent-Length: 60000000\r\n\r\n"
             )
             wire.writer.write(head.encode())
-            assert (await wire._response()).status == 400
+            assert (await asyncio.wait_for(wire._response(), 5)).status == 400
             with pytest.raises(ConnectionError):  # it is not even read
                 for _ in range(60):
                     wire.writer.write(b"4" * 1_000_000)
@@ -259,7 +259,7 @@ async def test_a_length_that_is_none_is_400(a: Site, length: str) -> None:
         async with await Wire.open(a.url) as wire:
             head = post_head(client, wire)
             wire.writer.write(head + f"Content-Length: {length}\r\n\r\n".encode())
-            assert (await wire.reader.readline()).split()[1] == b"400"
+            assert (await asyncio.wait_for(wire.reader.readline(), 5)).split()[1] == b"400"
 
 
 async def test_a_client_that_goes_in_the_middle_of_a_post_leaves_nothing(a: Site) -> None:
