@@ -15,6 +15,7 @@ sockets; `tests/integration/test_closing.py` fails when that goes.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -39,6 +40,8 @@ class OutQueue(asyncio.Queue[Any]):
     `overflow` is called with their number.
     """
 
+    _queue: deque[Any]
+
     def _init(self, maxsize: int) -> None:
         super()._init(maxsize)
         self.waiting = 0
@@ -46,14 +49,14 @@ class OutQueue(asyncio.Queue[Any]):
         self.overflow: Callable[[int], None] | None = None
 
     def _put(self, item: Any) -> None:
-        super()._put(item)
+        self._queue.append(item)  # as asyncio's own does; a call less for each packet
         if item is not None and item.data:
             if self.waiting > self.most and self.overflow is not None:
                 self.overflow(self.waiting)
             self.waiting += len(item.data)
 
     def _get(self) -> Any:
-        item = super()._get()
+        item = self._queue.popleft()
         if item is not None and item.data:
             self.waiting -= len(item.data)
         return item
