@@ -23,7 +23,7 @@ PACKAGE = ROOT / "tornado_shared_session"
 ORDER = """
     errors events limits serializers mapping record rooms stored session policy signing credentials
     tokens origins stores notices connections lifecycle users rotation transactions manager
-    settings liveness watcher token_state transport handshake payload endpoint
+    settings liveness deadlines watcher token_state transport handshake payload endpoint
     socketio_admission socketio_packets socketio_authenticated socketio_gate
     socketio_switch socketio_tokens socketio
     response carrier streaming web websocket_close websocket cors testing

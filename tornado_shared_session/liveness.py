@@ -11,8 +11,9 @@ import time
 
 from .connections import Connection, Phase
 from .errors import SessionEnded, StoreError
+from .events import logger
 from .manager import SessionManager
-from .record import Delta
+from .record import Delta, Peek
 from .session import Session
 
 _NOTICE_GRACE = 0.1  # seconds for the notice that says why a record is gone
@@ -102,3 +103,19 @@ async def _move(manager: SessionManager, connection: Connection, created_at: flo
     committed = await manager.store.commit(delta)
     if committed.ttl is not None and connection.id is id:
         connection.verified(committed.ttl, False)
+
+
+async def renew(manager: SessionManager, id: str, peek: Peek) -> None:
+    """Keep alive what only its open connection keeps alive."""
+    policy = manager.policy
+    if peek.provisional:
+        ttl = policy.provisional_timeout
+    elif policy.sockets_keep_alive and peek.ttl <= policy.idle_timeout - policy.touch_interval:
+        ttl = policy.idle_timeout
+    else:
+        return
+    if id in manager.connections:
+        try:
+            await manager.store.commit(Delta(id, peek.generation, ttl, confirm=False))
+        except (SessionEnded, StoreError) as error:
+            logger.debug("session %s was not renewed: %s", id, error)

@@ -14,20 +14,20 @@ never called again.
 from __future__ import annotations
 
 import asyncio
-import heapq
-import math
 import random
 import secrets
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import Any
 
+from . import liveness
 from .connections import FINAL, Phase
-from .errors import SessionEnded, StoreError
+from .deadlines import Deadlines
+from .errors import StoreError
 from .events import logger
 from .manager import SessionManager
 from .notices import Notice, decode
-from .record import Delta, Peek
+from .record import Peek
 
 _BATCH = 500  # sessions asked about in one turn of the loop
 _PACE = 0.005  # seconds between two questions, so that a flood of notices is a few
@@ -45,6 +45,19 @@ def watch(manager: SessionManager) -> Watcher:
     return watcher
 
 
+class _Look:
+    """Sessions that somebody waits for the store's word about."""
+
+    def __init__(self, ids: set[str]) -> None:
+        self.ids = ids
+        self.done = asyncio.Event()
+
+    def settle(self, ids: Iterable[str]) -> None:
+        self.ids.difference_update(ids)
+        if not self.ids:
+            self.done.set()
+
+
 class Watcher:
     """Keeps the connections of this process in step with the store.
 
@@ -59,15 +72,13 @@ class Watcher:
     ) -> None:
         self._manager = manager
         self._notices = notices
-        self._deadlines = deadlines
+        self._deadlines = Deadlines(self._on_deadline) if deadlines else None
         self._running = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._due: dict[str, str] = {}  # session id -> reason if it turns out to be gone
-        self._heap: list[tuple[float, str]] = []
-        self._expected: dict[str, float] = {}  # what of the heap counts: one time per session
-        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: list[_Look] = []
         self._nonce = secrets.token_hex(8)
         self._heard = 0.0  # when our own heartbeat last came back
         self._connected = False
@@ -85,7 +96,8 @@ class Watcher:
         self._spawn(self._reload())
         if self._notices:
             self._listen()
-        self._set_timer()
+        if self._deadlines is not None:
+            self._deadlines.start()
         self._ask_all()
 
     async def stop(self) -> None:
@@ -96,9 +108,8 @@ class Watcher:
         self._running = self._connected = False
         for connection in self._manager.connections:
             self._manager.connections.end_one(connection, "shutdown")
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._deadlines is not None:
+            self._deadlines.stop()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -149,37 +160,16 @@ class Watcher:
 
     def expect(self, id: str, deadline: float) -> None:
         """Look at a session when it is due to expire (monotonic seconds)."""
-        when = deadline + _MARGIN
-        if not self._deadlines or when >= self._expected.get(id, math.inf):
-            return
-        self._expected[id] = when
-        heapq.heappush(self._heap, (when, id))
-        if self._heap[0][1] == id:
-            self._set_timer()
+        if self._deadlines is not None:
+            self._deadlines.expect(id, deadline + _MARGIN)
 
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._heap and self._running:
-            delay = max(0.0, self._heap[0][0] - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        now = time.monotonic()
-        while self._heap and self._heap[0][0] <= now:
-            when, id = heapq.heappop(self._heap)
-            if self._expected.get(id) != when:
-                continue  # an earlier time has taken its place
-            del self._expected[id]
-            some = self._manager.connections.of(id)
-            known = [one.deadline for one in some if one.phase is Phase.OPEN]
-            if known and max(known) > now:  # activity moved it on meanwhile
-                self.expect(id, max(known))
-            elif known:
-                self._ask(id, "expired")
-        self._set_timer()
+    def _on_deadline(self, id: str) -> None:
+        some = self._manager.connections.of(id)
+        known = [one.deadline for one in some if one.phase is Phase.OPEN]
+        if known and max(known) > time.monotonic():  # activity moved it on meanwhile
+            self.expect(id, max(known))
+        elif known:
+            self._ask(id, "expired")
 
     async def _reload(self) -> None:
         """The periodic callback: ask about everything, and listen to ourselves."""
@@ -213,6 +203,24 @@ class Watcher:
             self._due[id] = reason
         self._wake.set()
 
+    async def look(self, ids: Iterable[str], reason: str = "expired") -> None:
+        """Ask the store about sessions that have a connection here, and act on the answer.
+
+        It returns when that is done, however long the store takes; give
+        it a timeout. `reason` is why, if one turns out to be gone.
+        """
+        connections = self._manager.connections
+        look = _Look({id for id in ids if id in connections})
+        if not look.ids:
+            return
+        for id in look.ids:
+            self._ask(id, reason)
+        self._waiting.append(look)
+        try:
+            await look.done.wait()
+        finally:
+            self._waiting.remove(look)
+
     def _ask_all(self, *, renew: bool = False) -> None:
         for id in self._manager.connections.ids():
             self._due.setdefault(id, "renew" if renew else "expired")
@@ -241,7 +249,9 @@ class Watcher:
                 for (id, reason), peek in zip(some, peeks, strict=True):
                     self._act(id, reason, peek)
                     if peek is not None and reason == "renew":
-                        renewals.append(self._renew(id, peek))
+                        renewals.append(liveness.renew(self._manager, id, peek))
+                for look in self._waiting:
+                    look.settle(id for id, _ in some if id not in self._due)  # not asked again
                 await asyncio.gather(*renewals, return_exceptions=True)
                 await asyncio.sleep(_PACE)
 
@@ -263,21 +273,6 @@ class Watcher:
             else:
                 connection.verified(peek.ttl, peek.provisional)
                 self.expect(id, connection.deadline)
-
-    async def _renew(self, id: str, peek: Peek) -> None:
-        """Keep alive what only its open connection keeps alive."""
-        policy = self._manager.policy
-        if peek.provisional:
-            ttl = policy.provisional_timeout
-        elif policy.sockets_keep_alive and peek.ttl <= policy.idle_timeout - policy.touch_interval:
-            ttl = policy.idle_timeout
-        else:
-            return
-        if id in self._manager.connections:
-            try:
-                await self._manager.store.commit(Delta(id, peek.generation, ttl, confirm=False))
-            except (SessionEnded, StoreError) as error:
-                logger.debug("session %s was not renewed: %s", id, error)
 
     def _unverified(self, id: str) -> None:
         """The store cannot be asked: an end that is long due is believed."""

@@ -57,8 +57,8 @@ async def test_an_earlier_deadline_takes_the_place_of_a_later_one(
         async with a.client("websocket", await a.visitor()) as client:
             await client.connect()
             connection = a.connection
-            a.watcher._heap.clear()
-            a.watcher._expected.clear()
+            assert a.watcher._deadlines is not None
+            a.watcher._deadlines.clear()
             a.watcher.expect(connection.id, time.monotonic() + first)
             peek = a.manager.store.peek
 

@@ -55,7 +55,7 @@ TABLE = {
         WATCHER + "test_a_handshake_that_loads_when_the_deadline_comes_hides_no_expiry" + WS,
     ),
     "what was expected first stays": (
-        "watcher.py",
+        "deadlines.py",
         "when >= self._expected.get(id, math.inf):",
         "id in self._expected:",
         WATCHER + "test_an_earlier_deadline_takes_the_place_of_a_later_one[3600.0]",

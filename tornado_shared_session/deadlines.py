@@ -1,0 +1,73 @@
+"""When to look at which session: one timer for many deadlines.
+
+It knows nothing of sessions but their ids; what a deadline means is for
+who set it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import math
+import time
+from collections.abc import Callable
+
+
+class Deadlines:
+    """Calls back when a session's time has come; the earliest one counts.
+
+    Args:
+        due: called with the id, once per deadline; may set another one.
+    """
+
+    def __init__(self, due: Callable[[str], None]) -> None:
+        self._due = due
+        self._heap: list[tuple[float, str]] = []
+        self._expected: dict[str, float] = {}  # what of the heap counts: one time per session
+        self._timer: asyncio.TimerHandle | None = None
+        self._running = False
+
+    def start(self) -> None:
+        """Begin; what was expected before counts."""
+        self._running = True
+        self._set_timer()
+
+    def stop(self) -> None:
+        """Call nobody any more."""
+        self._running = False
+        self._cancel()
+
+    def clear(self) -> None:
+        """Forget every deadline."""
+        self._heap.clear()
+        self._expected.clear()
+
+    def expect(self, id: str, when: float) -> None:
+        """Call back at a time (monotonic seconds), unless an earlier one is set."""
+        if when >= self._expected.get(id, math.inf):
+            return
+        self._expected[id] = when
+        heapq.heappush(self._heap, (when, id))
+        if self._heap[0][1] == id:
+            self._set_timer()
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self) -> None:
+        self._cancel()
+        if self._heap and self._running:
+            delay = max(0.0, self._heap[0][0] - time.monotonic())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now = time.monotonic()
+        while self._heap and self._heap[0][0] <= now:
+            when, id = heapq.heappop(self._heap)
+            if self._expected.get(id) == when:  # else an earlier time has taken its place
+                del self._expected[id]
+                self._due(id)
+        self._set_timer()
