@@ -17,6 +17,7 @@ from .errors import ConfigurationError, StoreError
 from .events import Reporter, logger
 from .notices import Notice, notices
 from .policy import Policy
+from .questions import Inquiry, Questions
 from .signing import Secret, check_secret
 from .stores.base import Store
 
@@ -65,6 +66,7 @@ class Lifecycle:
         self.by_header: Callable[[Any], bool] | None = getattr(credentials, "by_header", None)
         self.report = report
         self.connections = Connections(report)
+        self.questions = Questions(self)
         self._embedded = embedded
         self._secret = secret
         self._settings: Mapping[str, Any] | None = None
@@ -165,6 +167,7 @@ class Lifecycle:
         self._started = False
         for service in self._services:
             await service.stop()
+        await self.questions.stop()
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _FAREWELL
         while self._tasks and loop.time() < deadline:
@@ -197,15 +200,20 @@ class Lifecycle:
             state.update(service.health())
         return state
 
-    async def announce(self, reason: str, ids: list[str]) -> None:
+    async def announce(self, reason: str, ids: list[str], inquiry: Inquiry | None = None) -> None:
         """Publish notices, and act on them in this process without the detour."""
         for notice in notices(reason, ids):
+            asking = notice if inquiry is None else inquiry.ask(notice)
             for service in self._services:
                 service.notice(notice)
+            if not reason and not asking.asks:
+                continue  # a question that nobody else would hear
             try:
-                await self.store.publish(notice.encode())
+                await self.store.publish(asking.encode())
             except StoreError as error:
                 self.report("store_failed", detail=f"notice not sent: {error}")
+                if inquiry is not None:
+                    inquiry.unsent()
 
 
 def check_parts(store: object, credentials: object, serializer: object) -> None:

@@ -14,9 +14,12 @@ from datetime import UTC, datetime, timedelta
 
 from .errors import SessionEnded, StoreError
 from .lifecycle import Lifecycle
+from .questions import Inquiry
 from .record import CorruptRecord, NewerFormat, Record, is_id
 from .rooms import session_room, user_room
 from .stores.base import Deleted, ForeignRecord
+
+_AT_ONCE = 500  # sessions that travel to the store together
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +29,17 @@ class SessionInfo:
     Attributes:
         id: for `SessionManager.destroy`.
         created_at, expires_at: aware, UTC.
+        last_seen: its last activity, aware, UTC; to within `touch_interval`,
+            and in its last `idle_timeout` before `absolute_timeout` not
+            later than the beginning of that.
+        sockets: how many are open, in all processes that answered.
     """
 
     id: str
     created_at: datetime
     expires_at: datetime
+    last_seen: datetime
+    sockets: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +48,18 @@ class Revoked:
 
     Attributes:
         sessions: how many records it deleted.
+        sockets: how many open sockets were closed for it.
+        processes: how many processes said that theirs are closed, within
+            a second. Those that did not notice by themselves, as always.
+        of_processes: how many should have: those with `SessionServer`,
+            `SessionWebSocketMixin` or `close_on_end`. 0 of 0: there was
+            nobody to ask, or nothing to tell.
     """
 
     sessions: int
+    sockets: int
+    processes: int
+    of_processes: int
 
 
 class NewerRecord(StoreError):
@@ -92,23 +110,50 @@ class UserSessions(Lifecycle):
         """
         if isinstance(keep, str):
             raise TypeError("keep= is a collection of ids, not one id")
-        ids = [id for id in await self.store.index_list(user_id) if id not in keep]
-        return Revoked(len(await self._destroy(ids, user_id, "revoked")))
+        kept = frozenset(keep)
+        ids = [id for id in await self.store.index_list(user_id) if id not in kept]
+        if not ids:
+            return Revoked(0, 0, 0, 0)
+        inquiry = await self.questions.inquire()
+        try:
+            gone = await self._destroy(ids, user_id, "revoked", inquiry)
+        except BaseException:
+            inquiry.close()
+            raise
+        await inquiry.result()
+        sockets = sum(inquiry.counts.values())
+        return Revoked(len(gone), sockets, inquiry.processes, inquiry.of_processes)
 
     async def list_user(self, user_id: str) -> list[SessionInfo]:
         """Return the live sessions of a user, oldest first.
 
+        All processes are asked for their sockets; one that does not answer
+        within a second does not count.
+
         Raises:
             StoreError: the store failed.
         """
-        found: list[SessionInfo] = []
         ids = await self.store.index_list(user_id)
-        for id, record in zip(ids, await asyncio.gather(*map(self.fetch, ids)), strict=True):
-            if record is not None and record.meta.user_id == user_id:
-                expires = datetime.now(UTC) + timedelta(seconds=record.ttl)
-                created = datetime.fromtimestamp(record.meta.created_at, UTC)
-                found.append(SessionInfo(id, created, expires))
-        return found
+        records = [
+            record
+            for start in range(0, len(ids), _AT_ONCE)
+            for record in await asyncio.gather(*map(self.fetch, ids[start : start + _AT_ONCE]))
+            if record is not None and record.meta.user_id == user_id
+        ]
+        if not records:
+            return []
+        inquiry = await self.questions.inquire()
+        await self.announce("", [record.meta.id for record in records], inquiry)
+        await inquiry.result()
+        return [self._info(record, inquiry.counts.get(record.meta.id, 0)) for record in records]
+
+    def _info(self, record: Record, sockets: int) -> SessionInfo:
+        meta, now = record.meta, datetime.now(UTC)
+        created = datetime.fromtimestamp(meta.created_at, UTC)
+        expires = now + timedelta(seconds=record.ttl)
+        # Activity moves the deadline to idle_timeout from then, so it tells.
+        seen = expires - timedelta(seconds=self.policy.idle_timeout)
+        return SessionInfo(meta.id, created, expires, min(max(created, seen), now), sockets)
 
     async def room(self, id: str) -> str:
         """Name the room of a session that is known by its id.
@@ -126,31 +171,47 @@ class UserSessions(Lifecycle):
         """Name the room of all connections of a user."""
         return user_room(user_id)
 
-    async def _destroy(self, ids: Sequence[str], user_id: str | None, reason: str) -> list[str]:
+    async def _destroy(
+        self,
+        ids: Sequence[str],
+        user_id: str | None,
+        reason: str,
+        inquiry: Inquiry | None = None,
+    ) -> list[str]:
         """Delete records, of that user if one is given; return which there were."""
-        answers = await asyncio.gather(
-            *(self.store.delete(id, user_id=user_id) for id in ids), return_exceptions=True
-        )
-        gone: dict[str | None, list[str]] = {}
-        for id, answer in zip(ids, answers, strict=True):
-            if isinstance(answer, Deleted):
-                gone.setdefault(answer.user_id, []).append(id)
-        # What was deleted is announced, even if the rest failed.
-        for owner, some in gone.items():
-            await self.ended(some, reason, owner)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer
-        return [id for some in gone.values() for id in some]
+        found: list[str] = []
+        for start in range(0, len(ids), _AT_ONCE):
+            batch = ids[start : start + _AT_ONCE]
+            answers = await asyncio.gather(
+                *(self.store.delete(id, user_id=user_id) for id in batch), return_exceptions=True
+            )
+            gone: dict[str | None, list[str]] = {}
+            for id, answer in zip(batch, answers, strict=True):
+                if isinstance(answer, Deleted):
+                    gone.setdefault(answer.user_id, []).append(id)
+                    found.append(id)
+            # What was deleted is announced, even if the rest failed.
+            for owner, some in gone.items():
+                await self.ended(some, reason, owner, inquiry)
+            for answer in answers:
+                if isinstance(answer, BaseException):
+                    raise answer
+        return found
 
-    async def ended(self, ids: list[str], reason: str, user_id: str | None = None) -> None:
+    async def ended(
+        self,
+        ids: list[str],
+        reason: str,
+        user_id: str | None = None,
+        inquiry: Inquiry | None = None,
+    ) -> None:
         """The records are gone: close the sockets, here and elsewhere.
 
         It does not fail: what is not heard is found by the next reload.
         """
         for id in ids:
             self.report("ended", id, reason)
-        await self.announce(reason, ids)
+        await self.announce(reason, ids, inquiry)
         if user_id is not None:
             await self.unindex(user_id, ids)
 

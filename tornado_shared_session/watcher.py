@@ -95,6 +95,7 @@ class Watcher:
         self._spawn(self._answer())
         self._spawn(self._reload())
         if self._notices:
+            self._manager.questions.attend(self)
             self._listen()
         if self._deadlines is not None:
             self._deadlines.start()
@@ -106,6 +107,7 @@ class Watcher:
         Nobody watches over the connections from here on, so they end.
         """
         self._running = self._connected = False
+        self._manager.questions.attend(None)
         for connection in self._manager.connections:
             self._manager.connections.end_one(connection, "shutdown")
         if self._deadlines is not None:
@@ -118,7 +120,7 @@ class Watcher:
     def notice(self, notice: Notice) -> None:
         """Look at the sessions that a notice names."""
         connections = self._manager.connections
-        for id in notice.ids:
+        for id in notice.ids if notice.reason else ():
             if id in connections:
                 self._ask(id, notice.reason)
 
@@ -142,9 +144,14 @@ class Watcher:
 
     def _on_message(self, message: bytes) -> None:
         notice = decode(message)
+        questions = self._manager.questions
         if notice is None:
-            logger.debug("not a notice of ours on the notice channel")
-        elif notice.reason:
+            if not questions.take(message):
+                logger.debug("not a notice of ours on the notice channel")
+            return
+        if notice.asks:
+            questions.question(notice)
+        if notice.reason:
             self.notice(notice)
         elif notice.nonce == self._nonce:
             self._heard = time.monotonic()
@@ -152,6 +159,7 @@ class Watcher:
     def _on_gap(self) -> None:
         """Notices may have been missed: look at everything at once."""
         self._connected = True
+        self._manager.questions.heard.set()
         if self._lost:
             self._lost = False
             self._manager.report("notices_back")
@@ -184,6 +192,7 @@ class Watcher:
         """A process that does not hear itself is deaf: subscribe anew."""
         if time.monotonic() - self._heard > 2 * interval:
             self._connected = False
+            self._manager.questions.heard.clear()
             if not self._lost:
                 self._lost = True
                 self._manager.report("notices_lost")

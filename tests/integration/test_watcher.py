@@ -19,6 +19,7 @@ from tests.support.sites import (
     ttl,
     until,
 )
+from tornado_shared_session.connections import Phase
 from tornado_shared_session.events import Reporter
 from tornado_shared_session.notices import Notice
 from tornado_shared_session.testing import RedisServer
@@ -185,3 +186,31 @@ async def test_a_store_that_raises_anything_does_not_stop_the_watcher(
             a.manager.store.peek = broken  # type: ignore[assignment, method-assign]  # replaced for the test
             await a.manager.destroy(session_id(jar))
             assert await client.wait_for("session_ended") == {"reason": "revoked"}
+
+
+async def test_who_asks_while_the_store_answers_is_told_later(redis_url: str, prefix: str) -> None:
+    """What the store said before the question is no answer to it."""
+    async with site(redis=redis_url, prefix=prefix) as a:
+        async with a.client("websocket", await a.visitor()) as client:
+            await client.connect()
+            id, peek = a.connection.id, a.manager.store.peek
+            asked, go = asyncio.Event(), asyncio.Event()
+
+            async def held(ids: list[str]) -> object:
+                found = await peek(ids)
+                asked.set()
+                await go.wait()
+                return found
+
+            a.manager.store.peek = held  # type: ignore[assignment, method-assign]
+            first = asyncio.ensure_future(a.watcher.look([id]))
+            await asyncio.wait_for(asked.wait(), 3)
+            await a.manager.store.delete(id)  # nobody is told
+            second = asyncio.ensure_future(a.watcher.look([id], "revoked"))
+            await asyncio.sleep(0)
+            go.set()
+            await asyncio.wait_for(second, 3)
+            assert {one.phase for one in a.manager.connections} <= {Phase.ENDED}
+            assert await client.wait_for("session_ended") == {"reason": "revoked"}
+            await asyncio.wait_for(first, 3)
+            await a.watcher.look(["A" * 22])  # it has no connection here

@@ -14,8 +14,8 @@ WS = "[websocket]"
 TABLE = {
     "a deadline is not looked at": (
         "watcher.py",
-        '                self._ask(id, "expired")\n',
-        "                pass\n",
+        '        elif known:\n            self._ask(id, "expired")\n',
+        "",
         EXPIRY + "test_a_silent_socket_is_closed_at_its_expiry" + WS,
     ),
     "the reload asks about nothing": (

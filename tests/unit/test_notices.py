@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tornado_shared_session.events import REASONS
-from tornado_shared_session.notices import Notice, decode, notices
+from tornado_shared_session.notices import Answer, Notice, decode, decode_answer, notices
 from tornado_shared_session.record import generate_id
 
 
@@ -57,3 +57,43 @@ def test_what_is_no_notice_of_ours_is_none(fields: object) -> None:
 def test_any_message_is_read_or_none(data: bytes) -> None:
     """Nothing that is published raises."""
     assert decode(data) is None or isinstance(decode(data), Notice)
+    assert decode_answer(data) is None or isinstance(decode_answer(data), Answer)
+
+
+def test_an_answer_comes_back() -> None:
+    """With its numbers; and nobody takes it for a notice, nor a notice for it."""
+    answer = Answer("nonce", "who", (0, 1, 300))
+    assert decode_answer(answer.encode()) == answer
+    assert decode(answer.encode()) is None
+    assert decode_answer(Notice("", ("A" * 22,), "nonce").encode()) is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        7,
+        [1, "answer", [], "n"],
+        [2, "answer", [], "n", "w"],
+        [1, "other", [], "n", "w"],
+        [1, "answer", 3, "n", "w"],
+        [1, "answer", [-1], "n", "w"],
+        [1, "answer", [True], "n", "w"],
+        [1, "answer", [1.0], "n", "w"],
+        [1, "answer", [2**40], "n", "w"],
+        [1, "answer", [0] * 1001, "n", "w"],
+        [1, "answer", [], "n" * 65, "w"],
+        [1, "answer", [], "n", None],
+    ],
+)
+def test_what_is_no_answer_of_ours_is_none(fields: object) -> None:
+    """A number out of all reason least of all."""
+    assert decode_answer(msgpack.packb(fields)) is None
+
+
+def test_only_a_notice_with_ids_and_a_nonce_asks() -> None:
+    """A heartbeat does not, nor one that merely tells."""
+    id = generate_id()
+    assert Notice("", (id,), "nonce").asks
+    assert Notice("revoked", (id,), "nonce").asks
+    assert not Notice("", (), "nonce").asks
+    assert not Notice("revoked", (id,)).asks

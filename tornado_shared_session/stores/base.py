@@ -142,6 +142,15 @@ class Store(abc.ABC):
     async def listen(self, on_message: OnMessage, on_gap: OnGap) -> None:
         """Deliver messages until cancelled, reconnecting by itself."""
 
+    async def subscribers(self) -> int | None:
+        """Return how many listeners of this store there are, here and elsewhere.
+
+        For who asks something of all of them and waits for the answers.
+        None, unless a store overrides this: it cannot be known, and who
+        asks waits its full time.
+        """
+        return None
+
     async def open(self) -> None:  # noqa: B027  # most stores need nothing
         """Prepare; called once in the running event loop. Must not need the server."""
 

@@ -27,3 +27,6 @@ class LocalMessages(Store):
             await asyncio.get_running_loop().create_future()
         finally:
             self._listeners.discard(on_message)
+
+    async def subscribers(self) -> int:
+        return len(self._listeners)

@@ -254,6 +254,13 @@ class RedisStore(Store):
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
             pause = min(2 * pause, 2.0)
 
+    async def subscribers(self) -> int:
+        command = ("PUBSUB", "NUMSUB", self._channel)
+        (reply,) = await self._pipe.ask(command, repeatable=True)
+        answer = raise_error(reply)
+        (count,) = answer.values() if type(answer) is dict else answer[1:]  # RESP3, RESP2
+        return int(count)
+
     async def close(self) -> None:
         await self._pipe.close()
         if self._owned:

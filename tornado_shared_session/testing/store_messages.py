@@ -198,6 +198,13 @@ class MessageContract:
             assert await stayed.message() == b"late"
         assert gone.messages.empty()
 
+    async def test_the_listeners_are_counted(self, store: Store) -> None:
+        """By a store that can tell; one that cannot says None."""
+        none = await store.subscribers()
+        async with listening(store), listening(store):
+            two = await store.subscribers()
+        assert (none, two) in ((0, 2), (None, None))
+
     async def pass_time(self, store: Store, seconds: float) -> None:
         """See `StoreContract`."""
         raise NotImplementedError

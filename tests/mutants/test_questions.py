@@ -1,0 +1,69 @@
+"""For each check on a question or an answer: take it out, and a test fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.mutants import Mutant
+
+QUESTIONS = "tests/integration/test_questions.py::"
+
+#: What is taken out: (file, snippet, what it becomes, the test that fails).
+TABLE = {
+    "questions pile up": (
+        "questions.py",
+        " or len(self._pending) >= _PENDING:",
+        ":",
+        QUESTIONS + "test_forged_questions_and_answers_change_nothing",
+    ),
+    "an answer is counted each time": (
+        "questions.py",
+        "if known in self._seen or ",
+        "if ",
+        QUESTIONS + "test_a_replayed_answer_is_counted_once",
+    ),
+    "an answer need not fit its question": (
+        "questions.py",
+        "len(ids) != len(answer.counts) or ",
+        "",
+        QUESTIONS + "test_a_replayed_answer_is_counted_once",
+    ),
+    "late answers are kept waiting for": (
+        "questions.py",
+        "            self._inquiries.pop(nonce, None)\n",
+        "            pass\n",
+        QUESTIONS + "test_a_process_that_does_not_answer_is_not_waited_for_long",
+    ),
+    "who answers has not looked": (
+        "questions.py",
+        "            await self._watcher.look(notice.ids, notice.reason)\n",
+        "            pass\n",
+        QUESTIONS + "test_the_sockets_of_every_process_are_closed_and_counted[websocket]",
+    ),
+    "the answers to a part are all": (
+        "questions.py",
+        "if self._complete and self._has_all():",
+        "if self._has_all():",
+        QUESTIONS + "test_a_question_waits_for_what_is_asked_after_it",
+    ),
+    "a look under way is good enough": (
+        "watcher.py",
+        " if id not in self._due)",
+        ")",
+        "tests/integration/test_watcher.py::test_who_asks_while_the_store_answers_is_told_later",
+    ),
+    "a script never subscribes": (
+        "questions.py",
+        "if self.watcher is None and self._listener is None:",
+        "if False:",
+        QUESTIONS + "test_who_serves_nothing_asks_those_who_do",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TABLE)
+def test_a_missing_check_is_noticed(name: str) -> None:
+    """The test that is named for a check fails without it."""
+    module, old, new, test = TABLE[name]
+    assert Mutant(module, old, new).kills(test)
