@@ -31,6 +31,15 @@ class ResponseCarrier:
         self.revoke = False
         self.rotated = False
 
+    @property
+    def client(self) -> tuple[str, str] | None:
+        """The address and the user agent of the request."""
+        handler = self._handler()
+        if handler is None:
+            return None
+        request = handler.request
+        return request.remote_ip or "", request.headers.get("User-Agent", "")
+
     def can_issue(self) -> bool:
         handler = self._handler()
         return handler is not None and handler._session_can_issue()

@@ -204,6 +204,7 @@ class SessionManager(UserSessions):
         policy = self.policy
         credential = Credential.generate(session.id)
         meta = Meta(session.id, credential.digest, time.time(), user_id)
+        meta = rotation.seen_from(carrier, meta)
         ttl = policy.provisional_timeout if provisional else policy.idle_timeout
         record = Record(meta, 1, 1, ttl, dict(values), provisional)
         if not await self.store.create(record, policy.absolute_timeout):

@@ -25,6 +25,7 @@ FORMAT = 1
 _ID = re.compile(r"[A-Za-z0-9_-]{22}")  # 128 bits, base64url
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")  # 256 bits, base64url
 _LATEST = 253402300800  # the year 10000; `datetime` ends there
+_AGENT = 160  # characters kept of a user agent; those of browsers have about 120
 _REMEMBERED = 8  # superseded secrets kept; more than eight logins a minute is no browser
 
 
@@ -110,6 +111,9 @@ class Meta:
         created_at: seconds since the epoch.
         user_id: who is logged in, or None.
         superseded: digests of replaced secrets and when each was replaced.
+        address, user_agent: where the last login, or change of the
+            credential, came from, as far as the client says the truth;
+            printable, cut, and "" when nobody is logged in.
     """
 
     id: str
@@ -117,12 +121,19 @@ class Meta:
     created_at: float
     user_id: str | None = None
     superseded: tuple[tuple[bytes, float], ...] = ()
+    address: str = ""
+    user_agent: str = ""
 
     def encode(self) -> bytes:
-        """Pack it: an array that begins with the format number."""
-        data: bytes = msgpack.packb(
-            [FORMAT, self.id, self.digest, self.created_at, self.user_id, self.superseded]
-        )
+        """Pack it: an array that begins with the format number.
+
+        What is not known at its end is left out: records of visitors
+        are no longer for it.
+        """
+        fields = [FORMAT, self.id, self.digest, self.created_at, self.user_id, self.superseded]
+        if self.address or self.user_agent:
+            fields.append((self.address, self.user_agent))
+        data: bytes = msgpack.packb(fields)
         return data
 
     @staticmethod
@@ -138,7 +149,9 @@ class Meta:
             head, *rest = msgpack.unpackb(data)
             if type(head) is int and head > FORMAT:
                 raise NewerFormat(head)
-            id, digest, created_at, user_id, superseded = rest
+            # More at the end is for a release that knows what it is.
+            id, digest, created_at, user_id, superseded, *more = rest
+            address, user_agent = more[0] if more else ("", "")
             if (
                 head != FORMAT
                 or type(id) is not str
@@ -147,11 +160,11 @@ class Meta:
                 or not 0 <= created_at < _LATEST
                 or not (user_id is None or type(user_id) is str)
                 or not all(type(old) is bytes for old, _ in superseded)
+                or not type(address) is type(user_agent) is str
             ):
                 raise CorruptRecord
-            return Meta(
-                id, digest, created_at, user_id, tuple((d, float(t)) for d, t in superseded)
-            )
+            replaced = tuple((d, float(t)) for d, t in superseded)
+            return Meta(id, digest, created_at, user_id, replaced, address, user_agent)
         except (NewerFormat, CorruptRecord):
             raise
         except Exception as error:  # any bytes may stand in the store
@@ -161,10 +174,20 @@ class Meta:
         """Return it with another user."""
         return replace(self, user_id=user_id)
 
+    def seen_from(self, address: str, user_agent: str) -> Meta:
+        """Return it with where its client came from, as much of it as is kept."""
+        address, user_agent = _printable(address, 64), _printable(user_agent, _AGENT)
+        return replace(self, address=address, user_agent=user_agent)
+
     def rotated(self, digest: bytes, now: float, grace: float) -> Meta:
         """Return it with a new secret, remembering the old one for `grace` seconds."""
         kept = [(d, t) for d, t in self.superseded if now - t < grace][1 - _REMEMBERED :]
         return replace(self, digest=digest, superseded=(*kept, (self.digest, now)))
+
+
+def _printable(text: str, most: int) -> str:
+    """Cut what a client sent, and take out what may deceive a terminal or a reader."""
+    return "".join(char if char.isprintable() else " " for char in text[:most])
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from .errors import SessionEnded, SessionError
 from .policy import Policy
-from .record import Credential, Delta
+from .record import Credential, Delta, Meta
 from .session import Backend, Carrier, Session
 from .stored import State
 from .stores.base import Store
@@ -47,6 +47,12 @@ def issuing(session: Session, what: str) -> Carrier:
             " client: do it in an HTTP handler, before flush() or finish()"
         )
     return carrier
+
+
+def seen_from(carrier: Carrier, meta: Meta) -> Meta:
+    """Note where a login came from; of visitors nothing is kept."""
+    client = getattr(carrier, "client", None)
+    return meta if client is None or meta.user_id is None else meta.seen_from(*client)
 
 
 def lock(session: Session) -> asyncio.Lock | None:
@@ -112,6 +118,7 @@ async def _replace_secret(
     meta = record.meta.rotated(credential.digest, time.time(), policy.rotation_grace)
     if user_id is not None:
         meta = meta.of_user(user_id)
+    meta = seen_from(carrier, meta)
     committed = await manager.store.commit(
         Delta(
             session.id,

@@ -33,6 +33,7 @@ class TokenState:
 
     Attributes:
         by_cookie: it came in by the fallback's credential, and has no token.
+        client: the address and the user agent of the handshake.
         shown: digests of what the handshake's Authorization header named.
         token: the client's; never logged, and "" until it has one.
         made: the id of the session that was made for this connection, if
@@ -52,6 +53,7 @@ class TokenState:
     __slots__ = (
         "asking",
         "by_cookie",
+        "client",
         "greetings",
         "late",
         "left",
@@ -66,6 +68,7 @@ class TokenState:
 
     def __init__(self, shown: set[bytes] | None = None, *, by_cookie: bool = False) -> None:
         self.by_cookie = by_cookie
+        self.client = ("", "")
         self.shown = shown or set()
         self.token = ""
         self.made = self.left = ""
@@ -105,6 +108,12 @@ class TokenCarrier:
         self._connection = connection
         self._id = connection.id  # it may switch to another session meanwhile
         self.rotation = rotation
+
+    @property
+    def client(self) -> tuple[str, str] | None:
+        """The address and the user agent of the handshake."""
+        state: TokenState | None = getattr(self._connection, "tokens", None)
+        return None if state is None else state.client
 
     def can_issue(self) -> bool:
         connection = self._connection

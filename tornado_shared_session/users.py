@@ -33,6 +33,9 @@ class SessionInfo:
             and in its last `idle_timeout` before `absolute_timeout` not
             later than the beginning of that.
         sockets: how many are open, in all processes that answered.
+        address, user_agent: of the request that logged in, or replaced
+            the credential since; "" if unknown. The client wrote the
+            latter: escape it, and believe neither.
     """
 
     id: str
@@ -40,6 +43,8 @@ class SessionInfo:
     expires_at: datetime
     last_seen: datetime
     sockets: int
+    address: str
+    user_agent: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,8 @@ class UserSessions(Lifecycle):
         expires = now + timedelta(seconds=record.ttl)
         # Activity moves the deadline to idle_timeout from then, so it tells.
         seen = expires - timedelta(seconds=self.policy.idle_timeout)
-        return SessionInfo(meta.id, created, expires, min(max(created, seen), now), sockets)
+        seen = min(max(created, seen), now)
+        return SessionInfo(meta.id, created, expires, seen, sockets, meta.address, meta.user_agent)
 
     async def room(self, id: str) -> str:
         """Name the room of a session that is known by its id.

@@ -52,6 +52,24 @@ TABLE = {
         ")",
         "tests/integration/test_watcher.py::test_who_asks_while_the_store_answers_is_told_later",
     ),
+    "visitors' addresses are kept": (
+        "rotation.py",
+        " or meta.user_id is None else",
+        " else",
+        "tests/integration/test_user_list.py::test_of_a_visitor_nothing_is_kept",
+    ),
+    "a user agent is kept as it is": (
+        "record.py",
+        'char if char.isprintable() else " "',
+        "char",
+        "tests/unit/test_record.py::test_bookkeeping_tells_where_a_login_came_from",
+    ),
+    "a user agent is kept whole": (
+        "record.py",
+        "for char in text[:most]",
+        "for char in text",
+        "tests/integration/test_user_list.py::test_each_session_shows_where_it_was_logged_in_from",
+    ),
     "a script never subscribes": (
         "questions.py",
         "if self.watcher is None and self._listener is None:",

@@ -94,6 +94,31 @@ def test_bookkeeping_comes_back() -> None:
     assert Meta.decode(meta.encode()) == meta
 
 
+def test_bookkeeping_tells_where_a_login_came_from() -> None:
+    """As far as it is kept: printable, and no more than is of use."""
+    meta = Meta("I" * 22, b"d" * 32, 12.5, "ann").seen_from("::1", "Mozilla/5.0 (ü) \x1b[2J\u202e")
+    assert Meta.decode(meta.encode()) == meta
+    assert (meta.address, meta.user_agent) == ("::1", "Mozilla/5.0 (ü)  [2J ")
+    long = meta.seen_from("1" * 9000, "\ud800" * 9000)
+    assert Meta.decode(long.encode()) == long
+    assert len(long.encode()) < len(Meta("I" * 22, b"d" * 32, 12.5, "ann").encode()) + 240
+
+
+def test_bookkeeping_without_it_is_as_it_was() -> None:
+    """Byte for byte, and is read; the format number says so."""
+    before = packed(1, "I" * 22, b"d" * 32, 12.5, None, ())
+    meta = Meta.decode(before)
+    assert (meta.address, meta.user_agent) == ("", "")
+    assert meta.encode() == before
+    assert FORMAT == 1
+
+
+def test_what_a_later_release_adds_at_the_end_is_skipped() -> None:
+    """So that adding to it need not log out whom an older process serves."""
+    data = packed(1, "I" * 22, b"d" * 32, 12.5, "ann", (), ("::1", "curl"), {"later": 1})
+    assert Meta.decode(data).user_agent == "curl"
+
+
 def packed(*fields: object) -> bytes:
     """Pack bookkeeping of any shape."""
     data: bytes = msgpack.packb(fields)
@@ -124,6 +149,9 @@ def packed(*fields: object) -> bytes:
         packed(FORMAT, "id", b"d", 1.0, None, ((b"d", "x"),)),
         packed(FORMAT, "id", b"d", 1.0, None, ((b"d",),)),
         packed(FORMAT, "id", b"d", 1.0, None, (), "more"),
+        packed(FORMAT, "id", b"d", 1.0, None, (), ("::1",)),
+        packed(FORMAT, "id", b"d", 1.0, None, (), ("::1", b"curl")),
+        packed(FORMAT, "id", b"d", 1.0, None, (), (5, "curl")),
     ],
 )
 def test_unreadable_bookkeeping_is_one_kind_of_error(data: bytes) -> None:
