@@ -26,7 +26,7 @@ ORDER = """
     manager settings liveness deadlines watcher token_state transport handshake payload endpoint
     socketio_admission socketio_packets socketio_authenticated socketio_gate
     socketio_switch socketio_tokens socketio
-    response carrier streaming web websocket_close websocket cors testing
+    response carrier streaming web websocket_close websocket cors cli __main__ testing
 """.split()  # noqa: SIM905  # a table to be read
 
 #: The documented public names.

@@ -145,6 +145,10 @@ class UserSessions(Lifecycle):
             for record in await asyncio.gather(*map(self.fetch, ids[start : start + _AT_ONCE]))
             if record is not None and record.meta.user_id == user_id
         ]
+        return await self.describe(*records)
+
+    async def describe(self, *records: Record) -> list[SessionInfo]:
+        """Say what `list_user` says of records, whosever they are."""
         if not records:
             return []
         inquiry = await self.questions.inquire()

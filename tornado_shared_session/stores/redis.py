@@ -287,8 +287,10 @@ def _connect(url: str, timeout: float) -> redis.asyncio.Redis:
         )
     except ValueError as error:
         raise ConfigurationError(
-            f"RedisStore cannot use this URL: {error}; it looks like redis://host:6379/0"
-        ) from error
+            # What it quotes may be part of a password.
+            f"RedisStore cannot use this URL: {str(error).partition(' as ')[0]};"
+            " it looks like redis://host:6379/0"
+        ) from None
 
 
 def _milliseconds(seconds: float) -> int:
