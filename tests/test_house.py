@@ -24,7 +24,7 @@ ORDER = """
     errors events limits serializers mapping record rooms stored session policy signing credentials
     tokens origins stores notices connections questions lifecycle users rotation transactions
     manager settings liveness deadlines watcher token_state transport handshake payload endpoint
-    socketio_admission socketio_packets socketio_authenticated socketio_gate
+    socketio_admission socketio_packets socketio_authenticated socketio_expiring socketio_gate
     socketio_switch socketio_tokens socketio
     response carrier streaming web websocket_close websocket cors cli __main__ testing
 """.split()  # noqa: SIM905  # a table to be read

@@ -27,6 +27,7 @@ from .policy import Duration, seconds
 from .rooms import RESERVED_ROOMS, user_room
 from .session import Session
 from .socketio_admission import current
+from .socketio_expiring import Expiring
 from .socketio_tokens import Tokens
 from .token_state import without_tokens
 from .tokens import BearerToken
@@ -62,6 +63,9 @@ class SessionServerMixin(Tokens):
             theirs, are limited by socketio's `max_http_buffer_size`.
         max_queued: bytes that wait for a client to read them; beyond it
             is closed.
+        expiring_notice: seconds before its session ends that a client is
+            told ``session_expiring {"seconds": left}``, again after
+            activity has moved the end; None: it is not told.
         cors_allowed_origins: exact origins besides the page's own;
             default: those of the manager.
         kwargs: as for `socketio.AsyncServer`.
@@ -83,6 +87,7 @@ class SessionServerMixin(Tokens):
         auth_timeout: Duration = 20,
         max_attachments: int = ATTACHMENTS,
         max_queued: int = QUEUED,
+        expiring_notice: Duration | None = None,
         cors_allowed_origins: str | Sequence[str] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -128,6 +133,8 @@ class SessionServerMixin(Tokens):
             admit_errors=self._pass_errors,
         )
         watch(sessions)
+        if expiring_notice is not None:
+            Expiring(sessions, seconds("expiring_notice", expiring_notice), self.tell_expiring)
         super().__init__(
             async_mode="tornado",
             # One rule, ours; as a function, so that Engine.IO sends the

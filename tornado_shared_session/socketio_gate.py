@@ -57,6 +57,13 @@ class Gate(Packets):
             packets += [EngineIOPacket(MESSAGE, packet.encode()) for packet in last]
         return packets
 
+    async def tell_expiring(self, connection: SocketConnection, seconds: float) -> None:
+        """Tell a client that its session is about to end."""
+        for namespace in list(connection.sids):
+            data = ["session_expiring", {"seconds": round(seconds)}]
+            packet = self.packet_class(EVENT, namespace=namespace, data=data)
+            await self._send_packet(connection.eio_sid, packet)
+
     def forget(self, connection: SocketConnection) -> None:
         """Drop what is kept of a connection; twice is harmless."""
         connection.cancel_timer()

@@ -93,6 +93,7 @@ class SocketConnection(Connection):
         withheld: packets per namespace whose connect is under way.
         farewell: what is said once it has ended.
         tokens: what it showed and was given, in token mode.
+        warned: the deadline of which it was told with `session_expiring`.
     """
 
     __slots__ = (
@@ -109,6 +110,7 @@ class SocketConnection(Connection):
         "sids",
         "timer",
         "tokens",
+        "warned",
         "withheld",
     )
 
@@ -127,6 +129,7 @@ class SocketConnection(Connection):
         self.timer: asyncio.TimerHandle | None = None
         self.attached = 0
         self.polled: IOStream | None = None
+        self.warned = 0.0
         self._left: asyncio.Event | None = None
 
     def shows_another_secret(self, credentials: list[Credential]) -> bool:

@@ -17,7 +17,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from . import liveness
@@ -79,6 +79,8 @@ class Watcher:
         self._wake = asyncio.Event()
         self._due: dict[str, str] = {}  # session id -> reason if it turns out to be gone
         self._waiting: list[_Look] = []
+        #: Called as `expect` is, with what the store said last.
+        self.followers: list[Callable[[str, float], None]] = []
         self._nonce = secrets.token_hex(8)
         self._heard = 0.0  # when our own heartbeat last came back
         self._connected = False
@@ -170,6 +172,8 @@ class Watcher:
         """Look at a session when it is due to expire (monotonic seconds)."""
         if self._deadlines is not None:
             self._deadlines.expect(id, deadline + _MARGIN)
+        for follow in self.followers:
+            follow(id, deadline)
 
     def _on_deadline(self, id: str) -> None:
         some = self._manager.connections.of(id)
