@@ -171,6 +171,7 @@ def build(args: argparse.Namespace, store: Store | None = None, **server: Any) -
         touch_interval=args.touch_interval,
         reload_interval=args.reload_interval,
         max_unverified=args.max_unverified,
+        max_sessions_per_user=args.max_sessions,
         credentials=CREDENTIALS[args.credentials](),
     )
     if args.no_notices or args.no_deadlines:
@@ -227,6 +228,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--touch-interval", type=float, default=None)
     parser.add_argument("--reload-interval", type=float, default=15)
     parser.add_argument("--max-unverified", type=float, default=30)
+    parser.add_argument("--max-sessions", type=int, default=None)
     parser.add_argument("--connect-timeout", type=float, default=20)
     parser.add_argument("--reload", default="event")
     parser.add_argument("--anonymous", default="create")

@@ -70,6 +70,20 @@ TABLE = {
         "for char in text",
         "tests/integration/test_user_list.py::test_each_session_shows_where_it_was_logged_in_from",
     ),
+    "the index comes after the record": (
+        "rotation.py",
+        "            await manager.index(user_id, session.id)\n",
+        "            asyncio.ensure_future(manager.index(user_id, session.id))\n",
+        "tests/integration/test_crash.py"
+        "::test_a_crash_at_any_call_leaves_no_session_that_cannot_be_found",
+    ),
+    "a login does not count the others": (
+        "rotation.py",
+        "if user_id is not None and not await manager.limit(user_id, session.id):",
+        "if False:",
+        "tests/integration/test_session_cap.py"
+        "::test_a_hundred_parallel_logins_never_leave_more_than_the_cap[websocket]",
+    ),
     "a script never subscribes": (
         "questions.py",
         "if self.watcher is None and self._listener is None:",
