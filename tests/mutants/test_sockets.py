@@ -153,8 +153,8 @@ TABLE = {
     ),
     "no hard close": (
         "transport.py",
-        "                    stream.close()\n",
-        "                    pass\n",
+        "            for stream in streams:\n",
+        "            for stream in ():\n",
         CLOSING + "test_a_mute_client_is_cut_off_and_cannot_connect_again" + WS,
     ),
     "farewell and CLOSE in one payload": (
