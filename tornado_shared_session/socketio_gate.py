@@ -117,14 +117,8 @@ class Gate(Packets):
     async def _handle_event(self, eio_sid: str, namespace: str, id: Any, data: Any) -> None:
         # "connect" and "disconnect" are the server's to trigger; from a
         # client they would run those handlers past every check.
-        # What is no list with a name first cannot be one for anybody; it
-        # would only raise in python-socketio, for every packet anew.
-        if (
-            isinstance(data, list)
-            and data
-            and isinstance(data[0], str)
-            and data[0] not in self.reserved_events
-        ):
+        # A number may be a name for the protocol, but is no handler's.
+        if isinstance(data[0], str) and data[0] not in self.reserved_events:
             if self.tokens is not None and await self._took(eio_sid, namespace, id, data):
                 return
             await super()._handle_event(eio_sid, namespace, id, data)

@@ -158,8 +158,7 @@ async def test_a_session_that_ends_while_its_event_runs_is_one_log_line(
         assert [(r.levelname, r.exc_info) for r in lines] == [("WARNING", None)]
 
 
-@pytest.mark.parametrize("data", ['{"a":1}', '[{"a":1},"x"]', '[["get"]]', "[null]", "[1]", "[]"])
-async def test_an_event_without_a_name_is_dropped(a: Site, transport: str, data: str) -> None:
+async def test_an_event_with_a_number_for_a_name_is_dropped(a: Site, transport: str) -> None:
     """No handler runs, nothing is logged, and the client goes on."""
     names: list[object] = []
 
@@ -170,7 +169,7 @@ async def test_an_event_without_a_name_is_dropped(a: Site, transport: str, data:
     jar = await a.visitor(note="mine")
     async with a.client(transport, jar) as client:
         await client.connect()
-        assert await client.send_raw("42" + data) in (101, 200)
+        assert await client.send_raw("42[1]") in (101, 200)
         await client.emit("something")
         assert await client.emit("get") == "mine"
     assert names == ["something"]

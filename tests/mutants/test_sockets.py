@@ -141,8 +141,8 @@ TABLE = {
     ),
     "clients may name reserved events": (
         "socketio_gate.py",
-        "            and data[0] not in self.reserved_events\n",
-        "",
+        " and data[0] not in self.reserved_events:",
+        ":",
         SESSION + "test_clients_cannot_trigger_connect_and_disconnect" + WS,
     ),
     "a load outlives its event": (
