@@ -156,9 +156,7 @@ async def test_a_killed_process_leaves_no_session_that_cannot_be_found(
         # Time itself: where in the middle it dies is up to chance.
         await asyncio.sleep(chance.uniform(0.1, 0.4))
         await app.kill()
-        for visitor in visitors:
-            visitor.cancel()
-        await asyncio.gather(*visitors, return_exceptions=True)
+        await asyncio.wait_for(asyncio.gather(*visitors), 10)
         async with raw_redis(redis_url) as redis:
             keys: list[Any] = await redis.keys(f"{prefix}s:*")
             for key in keys:
