@@ -55,8 +55,6 @@ class Streams:
 class Chat(SessionWebSocketMixin, WebSocketHandler):
     """Does what a message says, and tells what it did."""
 
-    session_max_queued = 50_000_000  # what ends these is their session
-
     def open(self, *args: str) -> None:
         self.streams: Streams = self.settings["streams"]
         self.streams.tell(open=self.session.id, user=self.current_user)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.apps.streams import Chat
 from tests.support.processes import start_apps
 from tests.support.sites import HeldLoad, raw_redis, session_id, ttl, until, visitor
 from tests.support.streams import Socket, site
@@ -119,9 +120,13 @@ async def test_a_client_that_does_not_read_is_cut_off(
 
 
 async def test_a_write_that_nobody_awaits_is_no_error(
-    redis_url: str, prefix: str, caplog: pytest.LogCaptureFixture
+    redis_url: str,
+    prefix: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Not even when the client never reads it, and is cut off."""
+    monkeypatch.setattr(Chat, "session_max_queued", 50_000_000)  # another end is tested
     async with site(redis=redis_url, prefix=prefix) as a:
         jar = await a.visitor()
         async with await Socket.connect(a.url, "/ws", jar) as socket:
