@@ -23,14 +23,22 @@ from tests.support.browser import Browser
 from tests.support.chromium import Chromium
 from tests.support.databases import MariaDBServer, PostgresServer, SQLServer
 from tests.support.logs import LogWatch
+from tests.support.proofs import FIGURES, LONG
 from tests.support.ran import PROGRAMS
 from tornado_shared_session.testing import RedisServer
 
 _numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let proofs run at their full size."""
+    parser.addoption("--long", action="store_true", help="run the proofs at their full size")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marker, and make sure that a mutant is what is tested."""
+    if config.getoption("--long"):
+        os.environ[LONG] = "true"
     config.addinivalue_line("markers", "expects_log(*regexes): errors that this test causes")
     if root := os.environ.get("TSS_MUTANT_ROOT"):
         import tornado_shared_session
@@ -68,7 +76,9 @@ def pytest_make_collect_report(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which foreign programs answered, by their own word."""
+    """Say what was measured, and which foreign programs answered, by their own word."""
+    for figure in FIGURES:
+        terminalreporter.write_line(figure)
     for program, version in sorted(PROGRAMS.items()):
         terminalreporter.write_line(f"{program} ran: {version}")
 
