@@ -30,13 +30,16 @@ async def test_each_session_shows_where_it_was_logged_in_from(a: Site) -> None:
     assert [info.user_agent for info in await a.manager.list_user("ann")] == ["Phone/2", "L" * 160]
 
 
-async def test_a_login_over_a_socket_shows_where_the_socket_came_from(tokens: Site) -> None:
+async def test_a_login_over_a_socket_shows_where_the_socket_came_from(
+    redis_url: str, prefix: str
+) -> None:
     """Its handshake's address and user agent."""
-    async with tokens.client("websocket", headers={"User-Agent": "App/3"}) as client:
-        await enter(client, await token_of(tokens))
-        assert await client.emit("rotate", "login") == "rotated"
-        (info,) = await tokens.manager.list_user("mallory")
-        assert (info.address, info.user_agent, info.sockets) == ("127.0.0.1", "App/3", 1)
+    async with site(redis=redis_url, prefix=prefix, credentials="token") as a:
+        async with a.client("websocket", headers={"User-Agent": "App/3"}) as client:
+            await enter(client, await token_of(a))
+            assert await client.emit("rotate", "login") == "rotated"
+            (info,) = await a.manager.list_user("mallory")
+            assert (info.address, info.user_agent, info.sockets) == ("127.0.0.1", "App/3", 1)
 
 
 async def test_of_a_visitor_nothing_is_kept(a: Site, redis_url: str, prefix: str) -> None:
