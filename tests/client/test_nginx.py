@@ -78,7 +78,7 @@ async def use(url: str, transport: Any, jar: CookieJar) -> int:
 async def test_sockets_and_requests_pass_on_every_transport(
     ports: list[int], tmp_path: Path, transport: Any
 ) -> None:
-    """A logout closes the socket, whichever process it reaches."""
+    """A logout closes the socket, whichever process it reaches (W4)."""
     async with Nginx(tmp_path, by_address(), ports=ports) as nginx:
         await use(nginx.url, transport, CookieJar())
 
@@ -134,7 +134,7 @@ async def test_the_processes_know_scheme_and_address(ports: list[int], tmp_path:
 async def test_the_javascript_client_upgrades_through_nginx(
     ports: list[int], tmp_path: Path
 ) -> None:
-    """From polling to a WebSocket, with the session of its page."""
+    """From polling to a WebSocket, with the session of its page (W4)."""
     async with Nginx(tmp_path, by_address(), ports=ports) as nginx:
         page = HTTPTestClient(nginx.url)
         await page.post("/note", {"note": "hello"})

@@ -113,7 +113,7 @@ async def test_expiry_closes_the_transport_and_the_client_comes_back(
 async def test_a_login_brings_the_client_back_with_the_new_cookie(
     apps: list[AppProcess], transport: str
 ) -> None:
-    """Its socket is closed in reconnect mode and returns as the user."""
+    """Its socket is closed in reconnect mode and returns as the user (S6)."""
     http = HTTPTestClient(apps[0].url)
     await http.post("/count")
     async with connected(apps[1].url, http, transport) as client:

@@ -71,7 +71,7 @@ async def test_an_open_socket_outlives_a_short_absence_of_redis(
 async def test_a_redis_that_restarts_empty_has_logged_everybody_out(
     own_redis: RedisServer, prefix: str, transport: str
 ) -> None:
-    """The socket closes as expired, and the client comes back as a stranger."""
+    """The socket closes as expired, and the client comes back as a stranger (R4)."""
     options = ["--redis", own_redis.url, "--prefix", prefix, "--reload-interval", "1"]
     async with start_apps(APP, *options, count=1) as (app,):
         http = HTTPTestClient(app.url)

@@ -87,7 +87,7 @@ async def test_a_users_sessions_are_listed(a: Site, where: tuple[str, ...]) -> N
 
 
 async def test_an_ended_session_closes_its_sockets_at_once(a: Site, where: tuple[str, ...]) -> None:
-    """By its id, from outside; the second time there is nothing to end."""
+    """By its id, from outside; the second time there is nothing to end (V7.4.5)."""
     jar = await ann(a)
     async with a.client("websocket", jar) as client:
         await client.connect()
@@ -101,7 +101,7 @@ async def test_an_ended_session_closes_its_sockets_at_once(a: Site, where: tuple
 async def test_all_sessions_of_a_user_are_ended_but_the_kept(
     a: Site, where: tuple[str, ...]
 ) -> None:
-    """With what was closed, and who said so."""
+    """With what was closed, and who said so (V7.4.5)."""
     kept, other = await ann(a), await ann(a)
     async with a.client("websocket", other) as client, a.client("websocket", kept) as mine:
         await asyncio.gather(client.connect(), mine.connect())

@@ -23,7 +23,9 @@ async def poll(client: SocketIOTestClient, cookies: CookieJar | None) -> tuple[i
 
 
 async def test_a_mute_client_is_cut_off_and_cannot_connect_again(a: Site, transport: str) -> None:
-    """It ignores every packet and sends another CONNECT: nothing happens, the transport closes."""
+    """It ignores every packet and sends another CONNECT: nothing happens, the transport closes
+    (F3, F4, T11).
+    """
     jar = await a.visitor()
     async with a.client(transport, jar) as client:
         await client.connect()
@@ -63,7 +65,7 @@ async def test_a_polling_client_between_two_polls_hears_why(a: Site) -> None:
 
 
 async def test_a_client_that_stops_polling_is_forgotten(a: Site) -> None:
-    """Nobody fetches the farewell: after a second the connection is gone all the same."""
+    """Nobody fetches the farewell: after a second the connection is gone all the same (F5)."""
     jar = await a.visitor()
     async with a.client("polling", jar) as client:
         await client.connect()
@@ -212,7 +214,7 @@ async def test_one_connection_that_fails_to_close_does_not_stop_the_others(
 
 
 async def test_a_closing_manager_says_shutdown(redis_url: str, prefix: str, transport: str) -> None:
-    """Clients are told to come back, and nothing is left that nobody watches."""
+    """Clients are told to come back, and nothing is left that nobody watches (T19)."""
     async with site(redis=redis_url, prefix=prefix) as a:
         jar = await a.visitor()
         async with a.client(transport, jar) as client:
@@ -225,7 +227,7 @@ async def test_a_closing_manager_says_shutdown(redis_url: str, prefix: str, tran
 
 @pytest.mark.parametrize("frame", ["9what", "not engine.io", ""])
 async def test_a_frame_that_is_not_engine_io_closes_at_once(a: Site, frame: str) -> None:
-    """The connection is unregistered, rather than kept until its ping runs out."""
+    """The connection is unregistered, rather than kept until its ping runs out (C11)."""
     async with a.client("websocket", await a.visitor()) as client:
         await client.connect()
         await client.send_raw(frame)

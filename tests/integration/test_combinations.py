@@ -213,7 +213,7 @@ async def test_an_event_may_end_the_session(visitor: Visitor, transport: str) ->
 
 
 async def test_a_user_is_logged_out_everywhere(visitor: Visitor) -> None:
-    """What is listed is ended, and its socket hears why."""
+    """What is listed is ended, and its socket hears why (V7.4.2)."""
     manager = visitor.a.manager
     await visitor.post("/login", user="ann")
     async with visitor.client("websocket") as client:

@@ -63,7 +63,7 @@ async def test_twenty_writers_lose_no_increment(managers: list[SessionManager]) 
 async def test_writers_of_different_keys_in_two_processes_lose_nothing(
     managers: list[SessionManager],
 ) -> None:
-    """All loaded before any of them saves (row 9)."""
+    """All loaded before any of them saves."""
     _, paper = await visit(managers[0], cart=[])
     sessions = [(await again(managers[i % 2], paper))[0] for i in range(20)]
     for number, session in enumerate(sessions):
@@ -77,7 +77,7 @@ async def test_writers_of_different_keys_in_two_processes_lose_nothing(
 async def test_a_commit_held_on_the_wire_does_not_resurrect(
     managers: list[SessionManager], proxy: FaultProxy, prefix: str
 ) -> None:
-    """The session is destroyed while the commit stands at the barrier (row 9)."""
+    """The session is destroyed while the commit stands at the barrier (S19, C19)."""
     slow_manager = SessionManager(RedisStore(proxy.url, prefix=prefix))
     session, paper = await visit(managers[0], a=1)
     slow, _ = await again(slow_manager, paper)
@@ -97,7 +97,7 @@ async def test_a_commit_held_on_the_wire_does_not_resurrect(
 async def test_a_commit_held_on_the_wire_does_not_outlive_a_login(
     managers: list[SessionManager], proxy: FaultProxy, prefix: str
 ) -> None:
-    """The generation moved on while it stood at the barrier (row 10)."""
+    """The generation moved on while it stood at the barrier."""
     slow_manager = SessionManager(RedisStore(proxy.url, prefix=prefix))
     session, paper = await visit(managers[0], a=1)
     slow, _ = await again(slow_manager, paper)
@@ -117,7 +117,7 @@ async def test_a_commit_held_on_the_wire_does_not_outlive_a_login(
 async def test_a_replaced_credential_is_refused_by_both_at_once(
     managers: list[SessionManager],
 ) -> None:
-    """There is nothing to wait for: the record decides (row 10)."""
+    """There is nothing to wait for: the record decides (S5)."""
     session, paper = await visit(managers[0])
     old = paper.credential
     await session.login("ann")
@@ -132,7 +132,7 @@ async def test_a_replaced_credential_is_refused_by_both_at_once(
 async def test_logins_in_two_processes_leave_as_many_sessions_as_allowed(
     redis_url: str, prefix: str
 ) -> None:
-    """A hundred at once, half of them in each (SECURITY S21)."""
+    """A hundred at once, half of them in each (S21)."""
     managers = [
         SessionManager(RedisStore(redis_url, prefix=prefix), max_sessions_per_user=3)
         for _ in range(2)
@@ -164,7 +164,7 @@ async def test_a_logout_is_told_to_the_other_process(managers: list[SessionManag
     await asyncio.gather(task, return_exceptions=True)
 
 
-# -- what may stand in the store (row 13) ---------------------------------------------
+# -- what may stand in the store ---------------------------------------------
 
 
 async def spoilt(
@@ -230,7 +230,7 @@ async def test_a_record_of_somebody_else_is_a_store_error(
 
 
 async def test_a_digest_from_the_store_logs_nobody_in(managers: list[SessionManager]) -> None:
-    """Nothing in Redis lets its reader in (S4, S7)."""
+    """Nothing in Redis lets its reader in (S7)."""
     _, paper = await visit(managers[0])
     record = await managers[0].store.load(paper.credential.id)
     assert isinstance(record, Record)

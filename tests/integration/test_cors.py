@@ -130,7 +130,7 @@ async def test_other_origins_get_no_cors_header(served: Site, origin: str | None
 
 @pytest.mark.parametrize("origin", [OK, *LOOK_ALIKES])
 async def test_cross_origin_protection_lets_listed_origins_write(served: Site, origin: str) -> None:
-    """And refuses the others before the session is looked at."""
+    """And refuses the others before the session is looked at (S29)."""
     headers = {"Origin": origin, "Sec-Fetch-Site": "cross-site"}
     response = await served.visitor().post("/note", headers=headers)
     assert response.code == (200 if origin == OK else 403)

@@ -1,4 +1,4 @@
-"""A process that dies in the middle leaves no session that `destroy_user` cannot find (R14)."""
+"""A process that dies in the middle leaves no session that `destroy_user` cannot find."""
 
 from __future__ import annotations
 
@@ -135,7 +135,9 @@ async def test_a_crash_at_any_call_leaves_no_session_that_cannot_be_found(
 async def test_a_killed_process_leaves_no_session_that_cannot_be_found(
     redis_url: str, prefix: str
 ) -> None:
-    """kill -9 in the middle of logins, of changes of the user and of logouts, again and again."""
+    """kill -9 in the middle of logins, of changes of the user and of logouts, again and again
+    (R14).
+    """
     done = 0
     for seed in range(6):
         chance = random.Random(seed)

@@ -52,7 +52,9 @@ NO_CREDENTIAL = {
 
 @pytest.mark.parametrize("what", NO_CREDENTIAL)
 async def test_cookie_that_is_no_credential_is_no_session(what: str) -> None:
-    """It is ignored before any question to the store; a write starts a session of our own."""
+    """It is ignored before any question to the store; a write starts a session of our own
+    (S2, V7.2.1).
+    """
     store = ProbeStore()
     async with site(HANDLERS, store) as served:
         visitor = served.visitor(NO_CREDENTIAL[what])
@@ -68,7 +70,7 @@ async def test_cookie_that_is_no_credential_is_no_session(what: str) -> None:
 
 
 async def test_unknown_id_is_never_adopted() -> None:
-    """A validly signed id that the store does not know gets a new id, not its own."""
+    """A validly signed id that the store does not know gets a new id, not its own (S3)."""
     store = ProbeStore()
     async with site(HANDLERS, store) as served:
         visitor = served.visitor(signed(str(UNKNOWN)))
@@ -81,7 +83,9 @@ async def test_unknown_id_is_never_adopted() -> None:
 
 
 async def test_wrong_secret_is_unknown() -> None:
-    """An id alone opens nothing, and its record is untouched; nor does the stored hash."""
+    """An id alone opens nothing, and its record is untouched; nor does the stored hash
+    (S4, V7.2.1).
+    """
     store = ProbeStore()
     async with site(HANDLERS, store) as served:
         await served.visitor().post("/login", {"user": "ann"})
@@ -116,7 +120,9 @@ async def ask(served: Site, *cookie_headers: str, method: str = "GET", path: str
 
 
 async def test_two_live_sessions_are_no_session() -> None:
-    """Who the client is cannot be told, so nobody is logged in and no cookie is set or cleared."""
+    """Who the client is cannot be told, so nobody is logged in and no cookie is set or cleared
+    (F11).
+    """
     async with site(HANDLERS) as served:
         ann, bob = await two_sessions(served)
         both = f"{COOKIE}={ann}; {COOKIE}={bob}"
@@ -139,7 +145,9 @@ async def test_two_live_sessions_are_no_session() -> None:
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("other", ["unknown", "forged", "superseded", "same"])
 async def test_only_live_session_of_several_cookies_counts(order: int, other: str) -> None:
-    """Beside a cookie that names no live session the one that does is taken, in either order."""
+    """Beside a cookie that names no live session the one that does is taken, in either order
+    (F11).
+    """
     async with site(HANDLERS) as served:
         visitor = served.visitor()
         await visitor.post("/login", {"user": "ann"})
@@ -157,7 +165,7 @@ async def test_only_live_session_of_several_cookies_counts(order: int, other: st
 
 @pytest.mark.parametrize("name", ["\xa0session", "session\xa0", "\x85session", "sess\xadion"])
 async def test_cookie_with_a_lookalike_name_does_not_shadow(name: str) -> None:
-    """Tornado strips such blanks from names; we read the header as it is."""
+    """Tornado strips such blanks from names; we read the header as it is (F11)."""
     async with site(HANDLERS) as served:
         ann, bob = await two_sessions(served)
         for pairs in ([(COOKIE, ann), (name, bob)], [(name, bob), (COOKIE, ann)]):
@@ -199,7 +207,9 @@ CORRUPT: dict[str, bytes | None] = {
 async def test_corrupt_bookkeeping_is_a_fresh_session(
     what: str, served: Site, client: Any, prefix: str
 ) -> None:
-    """One event per request, no 500; the next write starts a session with an id of its own."""
+    """One event per request, no 500; the next write starts a session with an id of its own
+    (S44).
+    """
     visitor = served.visitor()
     await visitor.post("/", {"note": "x"})
     (key,) = await client.keys(prefix + "s:*")

@@ -40,7 +40,7 @@ async def test_cookie_of_a_loopback_host_is_not_secure(host: str) -> None:
 async def test_plain_http_from_another_host_is_warned_about_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The cookie is Secure, and the log names both remedies, once."""
+    """The cookie is Secure, and the log names both remedies, once (W1)."""
     async with site(HANDLERS) as served:
         with caplog.at_level(logging.WARNING, "tornado_shared_session"):
             for _ in range(3):
@@ -64,7 +64,9 @@ async def test_https_behind_a_proxy_is_secure_without_a_warning(
 
 
 async def test_cookie_policy_is_on_every_cookie() -> None:
-    """Name, Domain, Path, SameSite, Partitioned and Max-Age as asked, on setting and clearing."""
+    """Name, Domain, Path, SameSite, Partitioned and Max-Age as asked, on setting and clearing
+    (S11).
+    """
     cookie = SignedCookie(
         "__Secure-sid",
         domain="app.example",
@@ -113,7 +115,9 @@ class Deployed:
 
 
 async def test_key_rotation_keeps_everybody_logged_in() -> None:
-    """The old key verifies and the new one signs: the cookie is sent again, once, the same one."""
+    """The old key verifies and the new one signs: the cookie is sent again, once, the same one
+    (S37).
+    """
     deployed = Deployed()
     await deployed.fetch({1: "one" * 9}, 1, {"note": "x"})
     first = deployed.jar[COOKIE]

@@ -70,7 +70,7 @@ class Form(SessionMixin, RequestHandler):
 
 
 async def test_xsrf_cookies_work_beside_the_session() -> None:
-    """A POST with the token is saved; one without is a 403 before the session is loaded."""
+    """A POST with the token is saved; one without is a 403 before the session is loaded (T8)."""
     store = ProbeStore()
     settings = {"xsrf_cookies": True}
     async with site([(r"/", Form)], store, settings=settings) as served:

@@ -83,7 +83,7 @@ async def test_overlapping_writers_of_different_keys_lose_nothing(pair: Pair) ->
 
 
 async def test_many_overlapping_writers_lose_nothing(pair: Pair) -> None:
-    """Forty concurrent requests in two processes leave forty keys and an exact count."""
+    """Forty concurrent requests in two processes leave forty keys and an exact count (I2)."""
     await pair.a.post("/", {"start": "1"})
     await asyncio.gather(
         *(one.post("/", {f"{name}{n}": "1"}) for name, one in both(pair) for n in range(20)),
@@ -100,7 +100,7 @@ def both(pair: Pair) -> list[tuple[str, HTTPTestClient]]:
 
 
 async def test_slow_handler_that_saves_after_a_logout_does_not_resurrect(pair: Pair) -> None:
-    """A save that reaches Redis after the logout is a 409, and no key comes back."""
+    """A save that reaches Redis after the logout is a 409, and no key comes back (S19)."""
     await pair.a.post("/", {"start": "1"})
     cookie = pair.a.cookies[COOKIE]
     held = pair.proxy.hold(b"EVALSHA")
@@ -121,7 +121,9 @@ async def test_slow_handler_that_saves_after_a_logout_does_not_resurrect(pair: P
 async def test_rotation_refuses_the_old_cookie_at_once_in_both_processes(
     pair: Pair, path: str
 ) -> None:
-    """login() and regenerate() set a new cookie for the same id; the old one is superseded."""
+    """login() and regenerate() set a new cookie for the same id; the old one is superseded
+    (S5, V7.2.4).
+    """
     await pair.a.post("/login", {"user": "ann"})
     await pair.a.post("/", {"note": "kept"})
     old = pair.a.cookies[COOKIE]
@@ -165,7 +167,9 @@ async def test_request_that_loaded_the_old_generation_cannot_commit(pair: Pair) 
 
 
 async def test_logout_in_one_process_ends_the_session_in_the_other(pair: Pair) -> None:
-    """After the logout in A, B treats the cookie as unknown and starts anew on a write."""
+    """After the logout in A, B treats the cookie as unknown and starts anew on a write
+    (C17, V7.4.1).
+    """
     await pair.a.post("/login", {"user": "ann"})
     cookie = pair.a.cookies[COOKIE]
     await pair.a.post("/logout")

@@ -42,7 +42,9 @@ async def client(redis_url: str) -> AsyncIterator[Any]:
 async def test_visitor_makes_a_key_only_by_writing(
     served: Site, proxy: FaultProxy, client: Any, prefix: str
 ) -> None:
-    """Not touching: nothing; reading or logging out: nothing; writing: one cookie and one key."""
+    """Not touching: nothing; reading or logging out: nothing; writing: one cookie and one key
+    (S46).
+    """
     visitor = served.visitor()
     for path in ("/untouched", "/unused", "/", "/cart"):
         assert "Set-Cookie" not in (await visitor.get(path)).headers
@@ -85,7 +87,7 @@ async def test_read_in_flight_does_not_overwrite_a_newer_value(served: Site, cli
 
 
 async def test_logout_removes_the_key(served: Site, client: Any, prefix: str) -> None:
-    """destroy() deletes the record and the entry in the user's index."""
+    """destroy() deletes the record and the entry in the user's index (S18)."""
     visitor = served.visitor()
     await visitor.post("/login", {"user": "ann"})
     assert len(await client.keys(prefix + "*")) == 2

@@ -85,7 +85,9 @@ OUTAGES: dict[str, Callable[[FaultProxy, RedisServer], Awaitable[None]]] = {
 async def test_outage_is_an_explicit_503_and_ends_by_itself(
     outage: str, served: Site, proxy: FaultProxy, own_redis: RedisServer
 ) -> None:
-    """503 with Retry-After within 2 s, cookies untouched; others serve; then all works in 5 s."""
+    """503 with Retry-After within 2 s, cookies untouched; others serve; then all works in 5 s
+    (S48, C20, I6, I7, R1).
+    """
     visitor = served.visitor()
     await visitor.post("/login", {"user": "ann"})
     await visitor.post("/cart", {"item": "tea"})

@@ -90,7 +90,7 @@ def set_time(monkeypatch: pytest.MonkeyPatch, *, ahead: float) -> None:
 
 @pytest.mark.parametrize("how", ["flush", "unawaited", "finish"])
 async def test_rotation_after_the_head_was_sent_raises_and_changes_nothing(how: str) -> None:
-    """There is nothing left to carry a new cookie, also while the save is still pending."""
+    """There is nothing left to carry a new cookie, also while the save is still pending (T4)."""
     raised: list[str] = []
     async with site(HANDLERS, settings={"raised": raised}) as served:
         for _ in range(2):  # a new session, and a stored one

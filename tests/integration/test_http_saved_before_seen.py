@@ -43,7 +43,7 @@ def expect(expect_log: LogWatch, way: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 async def test_response_waits_for_a_slow_commit(way: str, expect_log: LogWatch) -> None:
-    """The first byte leaves after a commit of 200 ms, however the handler sends it."""
+    """The first byte leaves after a commit of 200 ms, however the handler sends it (T1)."""
     expect(expect_log, way)
     store = ProbeStore()
     store.delay = DELAY
@@ -65,7 +65,7 @@ async def test_response_waits_for_a_slow_commit(way: str, expect_log: LogWatch) 
 async def test_response_waits_for_a_delayed_redis(
     way: str, redis_server: RedisServer, prefix: str, expect_log: LogWatch
 ) -> None:
-    """While Redis has not seen the commit, no byte of the response leaves."""
+    """While Redis has not seen the commit, no byte of the response leaves (T1, I2)."""
     expect(expect_log, way)
     async with FaultProxy(redis_server.port) as proxy, RedisProbe(redis_server, prefix) as probe:
         store = RedisStore(proxy.url, prefix=prefix)
@@ -108,7 +108,7 @@ class RedisProbe:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.expects_log("503")
 async def test_failed_commit_is_a_503(way: str, expect_log: LogWatch) -> None:
-    """A commit that fails is a 503 with Retry-After; the connection goes on working."""
+    """A commit that fails is a 503 with Retry-After; the connection goes on working (T3, T5)."""
     expect(expect_log, way)
     store = ProbeStore()
     async with site(HANDLERS, store, SETTINGS) as served, await Timed.open(served.url) as wire:
@@ -160,7 +160,7 @@ async def test_pipelined_request_after_a_failed_save_is_answered() -> None:
 
 @pytest.mark.expects_log("Stream is closed", "Cannot send error response")
 async def test_client_that_leaves_during_a_save_does_no_harm() -> None:
-    """The save goes on, nothing is left over, and the next visitor is served."""
+    """The save goes on, nothing is left over, and the next visitor is served (T6)."""
     store = ProbeStore()
     store.hold()
     async with site(HANDLERS, store, SETTINGS) as served:

@@ -138,7 +138,7 @@ async def test_a_lost_store_in_one_process_is_no_acknowledgement(
 async def test_forged_questions_and_answers_change_nothing(
     redis_url: str, prefix: str, a: Site
 ) -> None:
-    """10,000 of them cost a bounded number of answers and of looks at the store (SECURITY C5)."""
+    """10,000 of them cost a bounded number of answers and of looks at the store (C5, C6)."""
     await listening(a)
     jar = await ann(a)
     async with raw_redis(redis_url) as redis, a.client("websocket", jar) as client:

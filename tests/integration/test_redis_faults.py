@@ -26,7 +26,7 @@ async def store(redis_url: str, prefix: str) -> AsyncIterator[RedisStore]:
 
 @pytest.mark.parametrize("mode", ["black hole", "frozen", "refused", "reset"])
 async def test_nobody_waits_longer_than_the_bound(own_redis: RedisServer, mode: str) -> None:
-    """Fifty callers at once, reading and writing: all are told within 2 s, none hangs."""
+    """Fifty callers at once, reading and writing: all are told within 2 s, none hangs (F10, R3)."""
     async with FaultProxy(own_redis.port) as proxy:
         store = RedisStore(proxy.url)
         ids = [await stored(store) for _ in range(25)]
@@ -54,7 +54,7 @@ async def test_nobody_waits_longer_than_the_bound(own_redis: RedisServer, mode: 
 async def test_a_lost_reply_is_an_error_and_no_second_try(
     redis_server: RedisServer, prefix: str
 ) -> None:
-    """The commit was applied, once; whoever asked is told that nothing is known (R10)."""
+    """The commit was applied, once; whoever asked is told that nothing is known (F10, R10)."""
     async with FaultProxy(redis_server.port) as proxy:
         store = RedisStore(proxy.url, prefix=prefix)
         id = await stored(store)
@@ -115,7 +115,7 @@ async def test_what_cannot_be_sent_fails_its_own_caller_only(store: RedisStore) 
 
 
 async def test_a_refused_write_is_one_error_and_changes_nothing(prefix: str) -> None:
-    """Redis is out of memory (R8); reading goes on, and deleting makes room."""
+    """Redis is out of memory (R8); reading goes on, and deleting makes room (R8)."""
     binary = RedisServer.find_binary()
     with RedisServer(binary, ["--maxmemory", "4mb", "--maxmemory-policy", "noeviction"]) as server:
         store = RedisStore(server.url, prefix=prefix)
@@ -132,7 +132,7 @@ async def test_a_refused_write_is_one_error_and_changes_nothing(prefix: str) -> 
 
 
 async def test_a_server_that_wants_a_password_is_a_store_error() -> None:
-    """Not an error of redis-py, and without the address."""
+    """Not an error of redis-py, and without the address (R8, S47)."""
     with RedisServer(RedisServer.find_binary(), ["--requirepass", "sesame"]) as server:
         store = RedisStore(server.url)
         with pytest.raises(StoreError) as caught:
@@ -145,7 +145,7 @@ async def test_a_server_that_wants_a_password_is_a_store_error() -> None:
 
 
 def test_a_store_belongs_to_one_event_loop(redis_url: str, prefix: str) -> None:
-    """In another one it says so, rather than hang."""
+    """In another one it says so, rather than hang (T22)."""
     store = RedisStore(redis_url, prefix=prefix)
 
     async def use() -> None:
@@ -164,7 +164,7 @@ def test_a_store_belongs_to_one_event_loop(redis_url: str, prefix: str) -> None:
 async def test_thousands_of_loads_need_one_or_two_connections(
     redis_server: RedisServer, prefix: str
 ) -> None:
-    """Redis-py's default pool would raise beyond a hundred (T30)."""
+    """Redis-py's default pool would raise beyond a hundred (F10, T30, R17)."""
     async with FaultProxy(redis_server.port) as proxy:
         store = RedisStore(proxy.url, prefix=prefix)
         id = await stored(store)

@@ -51,7 +51,9 @@ Spoil = Callable[[redis.asyncio.Redis, str], Any]
 async def test_a_key_of_another_type_is_a_corrupt_record(
     store: RedisStore, client: redis.asyncio.Redis, prefix: str, spoil: Spoil
 ) -> None:
-    """It is no session, it takes no id away, and it does not spoil the others' answers."""
+    """It is no session, it takes no id away, and it does not spoil the others' answers
+    (R8, S44).
+    """
     id, good = generate_id(), await stored(store)
     await spoil(client, f"{prefix}s:{id}")
     with pytest.raises(CorruptRecord):
@@ -148,7 +150,7 @@ async def test_scripts_that_redis_forgot_are_sent_again(
 async def test_connections_that_were_killed_do_not_count(
     redis_url: str, prefix: str, client: redis.asyncio.Redis, owner: str
 ) -> None:
-    """After CLIENT KILL, five of five loads work (C3)."""
+    """After CLIENT KILL, five of five loads work (C3, C4)."""
     given: Any = redis_url
     if owner != "ours":
         given = redis.asyncio.Redis.from_url(redis_url)
@@ -168,7 +170,7 @@ async def test_connections_that_were_killed_do_not_count(
 
 
 async def test_a_server_that_restarts_is_used_again_at_once(own_redis: RedisServer) -> None:
-    """What it lost is gone; nothing else remains of it."""
+    """What it lost is gone; nothing else remains of it (R4)."""
     store = RedisStore(own_redis.url)
     id = await stored(store)
     own_redis.restart()

@@ -1,4 +1,4 @@
-"""S35: at DEBUG, no log of ours or of the frameworks contains what lets somebody in."""
+"""At DEBUG, no log of ours or of the frameworks contains what lets somebody in."""
 
 from __future__ import annotations
 
@@ -152,7 +152,9 @@ async def walk(a: Site, carrier: str, transport: str, issued: Issued) -> None:
 async def test_no_credential_is_in_any_log(
     redis_url: str, prefix: str, carrier: str, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S35: HTTP, Socket.IO with both its loggers on, error pages, superseded and forged ones."""
+    """HTTP, Socket.IO with both its loggers on, error pages, superseded and forged ones
+    (S35, W23).
+    """
     issued = Issued(monkeypatch)
     with everything() as log:
         server = {"logger": True, "engineio_logger": True}
@@ -178,7 +180,7 @@ def check(log: Everything, issued: Issued) -> None:
 async def test_no_credential_of_a_socket_or_stream_is_in_any_log(
     redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S35: plain WebSockets and server-sent events, to their end by logout and by login."""
+    """Plain WebSockets and server-sent events, to their end by logout and by login (S35)."""
     issued = Issued(monkeypatch)
     with everything() as log:
         async with streams(redis=redis_url, prefix=prefix) as a:

@@ -16,7 +16,7 @@ CAP = 3
 async def test_a_hundred_parallel_logins_never_leave_more_than_the_cap(
     redis_url: str, prefix: str, transport: str
 ) -> None:
-    """In two processes; the oldest ends with the reason "replaced" (SECURITY S21)."""
+    """In two processes; the oldest ends with the reason "replaced" (S21)."""
     options = ("--redis", redis_url, "--prefix", prefix, "--max-sessions", str(CAP))
     async with start_apps("tests.apps.shared", *options) as apps:
         oldest = CookieJar()

@@ -1,4 +1,4 @@
-"""S40, S41: what is too large or too deep to store, on each kind of store."""
+"""What is too large or too deep to store, on each kind of store."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ TOO_MUCH = [
 async def test_too_much_is_a_500_and_the_old_data_is_intact(
     served: Site, how: str, much: dict[str, int]
 ) -> None:
-    """S40, S41: nothing of the request is stored, no cookie is set, and the next request works."""
+    """Nothing of the request is stored, no cookie is set, and the next request works (S40, S41)."""
     visitor = served.visitor()
     assert (await visitor.post("/put/save", {"key": "old", "size": 500})).code == 200
     refused = await visitor.post(f"/put/{how}", {"key": "more", **much})
@@ -104,7 +104,7 @@ async def test_too_much_is_a_500_and_the_old_data_is_intact(
 
 
 async def test_the_error_names_the_key_and_can_be_caught(served: Site) -> None:
-    """S40: a handler that drops the value goes on with its session."""
+    """A handler that drops the value goes on with its session (S40)."""
     visitor = served.visitor()
     assert (await visitor.post("/put/save", {"key": "old", "size": 500})).code == 200
     assert (await visitor.post("/put/caught", {"key": "more", "size": 601})).code == 200
@@ -113,7 +113,7 @@ async def test_the_error_names_the_key_and_can_be_caught(served: Site) -> None:
 
 @pytest.mark.expects_log("SerializationError", "500 POST /put")
 async def test_a_first_visit_with_too_much_begins_no_session(served: Site) -> None:
-    """S40: no record and no cookie."""
+    """No record and no cookie (S40)."""
     refused = await served.visitor().post("/put/save", {"key": "k", "size": 2000})
     assert refused.code == 500
     assert cookie_of(refused) == ""
@@ -121,7 +121,7 @@ async def test_a_first_visit_with_too_much_begins_no_session(served: Site) -> No
 
 
 async def test_a_stored_value_that_is_too_large_is_not_decoded(redis_url: str, prefix: str) -> None:
-    """S40, before decode: it counts as absent and is one event, and it stays as it is."""
+    """Before decode: it counts as absent and is one event, and it stays as it is (S40)."""
     served_by = RedisStore(redis_url, prefix=prefix)
     async with site(PAGES, served_by, max_session_size=1000, max_value_size=600) as served:
         visitor = served.visitor()
@@ -143,7 +143,7 @@ async def test_a_stored_value_that_is_too_large_is_not_decoded(redis_url: str, p
 async def test_a_socket_event_that_stores_too_much_changes_nothing(
     redis_url: str, prefix: str
 ) -> None:
-    """S40: the typed error reaches the event's handler."""
+    """The typed error reaches the event's handler (S40)."""
     from tests.support.sites import site as sockets
 
     caught: list[str | None] = []

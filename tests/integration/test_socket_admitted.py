@@ -226,7 +226,7 @@ def with_login(shared: Shared) -> None:
 async def test_authenticated_handlers_run_for_users_only(
     redis_url: str, prefix: str, transport: str, reload: str
 ) -> None:
-    """A visitor is told so; a logged-in one is served; namespaces' methods likewise."""
+    """A visitor is told so; a logged-in one is served; namespaces' methods likewise (W12)."""
     async with site(redis=redis_url, prefix=prefix, edit=with_login, reload=reload) as a:
         jar = await a.visitor()
         async with a.client(transport, jar) as client:

@@ -44,7 +44,9 @@ async def post(client: SocketIOTestClient, body: bytes) -> None:
 
 @pytest.mark.expects_log("a connect handler raised")
 async def test_a_connect_handler_that_raises_refuses(a: Site, transport: str) -> None:
-    """The client is told, hears no broadcast, is in no room, and its transport closes soon."""
+    """The client is told, hears no broadcast, is in no room, and its transport closes soon
+    (F1, T15).
+    """
     async with a.client(transport, await a.visitor()) as client:
         with pytest.raises(ConnectRefused) as refused:
             await client.connect(auth="raise")
@@ -73,7 +75,7 @@ async def test_a_connect_handler_that_refuses_tells_why(a: Site, transport: str)
 async def test_nothing_is_heard_while_the_session_is_checked(
     proxy: FaultProxy, prefix: str, transport: str
 ) -> None:
-    """A broadcast during the load of a CONNECT does not reach the client."""
+    """A broadcast during the load of a CONNECT does not reach the client (F2)."""
     async with site(redis=proxy.url, prefix=prefix) as a:
         kind = "polling" if transport == "upgrade" else transport
         async with a.client(kind, await a.visitor()) as client:
@@ -89,7 +91,7 @@ async def test_nothing_is_heard_while_the_session_is_checked(
 
 
 async def test_nothing_is_heard_while_the_connect_handler_decides(a: Site, transport: str) -> None:
-    """A broadcast during a handler that then refuses is lost on the client."""
+    """A broadcast during a handler that then refuses is lost on the client (F2)."""
     decide = asyncio.Event()
 
     @a.sio.on("connect", namespace="/club")

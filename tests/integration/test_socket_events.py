@@ -119,7 +119,7 @@ async def test_a_session_that_ends_while_an_event_loads_runs_no_handler(
 async def test_redis_down_at_an_event_runs_no_handler_and_keeps_the_socket(
     redis_server: RedisServer, prefix: str, transport: str
 ) -> None:
-    """Unknown is not allowed, and not ended: the next event is handled again."""
+    """Unknown is not allowed, and not ended: the next event is handled again (I6)."""
     async with FaultProxy(redis_server.port) as proxy, site(redis=proxy.url, prefix=prefix) as a:
         async with a.client(transport, await a.visitor()) as client:
             await client.connect()

@@ -23,7 +23,7 @@ from tornado_shared_session.testing import CookieJar, RedisServer
 async def test_a_silent_socket_is_closed_at_its_expiry(
     redis_url: str, prefix: str, transport: str
 ) -> None:
-    """At most a second after, at the server's socket and at the client's event."""
+    """At most a second after, at the server's socket and at the client's event (I4, V7.3.1, W8)."""
     async with site(redis=redis_url, prefix=prefix, idle=2) as a:
         async with a.client(transport, await a.visitor()) as client:
             await client.connect()
@@ -32,7 +32,7 @@ async def test_a_silent_socket_is_closed_at_its_expiry(
 
 
 async def test_the_reload_alone_closes_it(redis_url: str, prefix: str, transport: str) -> None:
-    """Without notices and deadlines: within one reload_interval and a second."""
+    """Without notices and deadlines: within one reload_interval and a second (I4, W8)."""
     settings: dict[str, Any] = {
         "no_notices": True,
         "no_deadlines": True,
@@ -81,7 +81,9 @@ async def test_two_hundred_thousand_other_keys_change_nothing(
 
 
 async def test_activity_moves_the_deadline(redis_url: str, prefix: str, transport: str) -> None:
-    """Events keep a session alive that silence would have ended; the close comes after the last."""
+    """Events keep a session alive that silence would have ended; the close comes after the last
+    (S14).
+    """
     async with site(redis=redis_url, prefix=prefix, idle=1, touch_interval=0.1) as a:
         jar = await a.visitor()
         async with a.client(transport, jar) as client:
@@ -114,7 +116,7 @@ async def test_events_are_activity_with_interval_too(redis_url: str, prefix: str
 
 
 async def test_polls_and_pings_are_no_activity(redis_url: str, prefix: str, transport: str) -> None:
-    """A client that only answers pings loses its session like a silent one."""
+    """A client that only answers pings loses its session like a silent one (S14, W20)."""
     pings = {"ping_interval": 0.2, "ping_timeout": 5}
     async with site(redis=redis_url, prefix=prefix, idle=1, touch_interval=0.1, server=pings) as a:
         async with a.client(transport, await a.visitor()) as client:

@@ -38,7 +38,9 @@ async def request(
 async def test_a_cookieless_handshake_sets_the_cookie(
     a: Site, redis_url: str, prefix: str, transport: str
 ) -> None:
-    """Set-Cookie is on the handshake, the record provisional; HTTP sees what the socket wrote."""
+    """Set-Cookie is on the handshake, the record provisional; HTTP sees what the socket wrote
+    (V7.6.2).
+    """
     jar = CookieJar()
     async with a.client(transport, jar) as client, raw_redis(redis_url) as redis:
         await client.open()
@@ -157,7 +159,9 @@ async def test_of_several_cookies_the_live_one_counts(a: Site, transport: str) -
 
 @pytest.mark.parametrize("kind", ["get", "post", "upgrade"])
 async def test_a_connection_answers_only_its_own_session(a: Site, kind: str) -> None:
-    """With another session's cookie, or none, on its id: refused, and nothing is written."""
+    """With another session's cookie, or none, on its id: refused, and nothing is written
+    (F7, S26).
+    """
     jar, thief = await a.visitor(note="mine"), await a.visitor()
     async with a.client("polling", jar) as client:
         await client.connect()
@@ -168,7 +172,9 @@ async def test_a_connection_answers_only_its_own_session(a: Site, kind: str) -> 
 
 @pytest.mark.parametrize("kind", ["get", "post", "upgrade"])
 async def test_a_superseded_credential_cannot_use_a_newer_connection(a: Site, kind: str) -> None:
-    """The same id with the secret from before the login is as good as another session's."""
+    """The same id with the secret from before the login is as good as another session's
+    (F7, S5).
+    """
     jar = await a.visitor(note="mine")
     old = CookieJar(jar)
     await a.http(jar).post("/login", {"user": "ann"})
@@ -213,7 +219,7 @@ async def test_one_of_two_ids_in_the_query_does_not_slip_through(a: Site, kind: 
 
 
 async def test_a_client_without_cookies_stays_without(a: Site, transport: str) -> None:
-    """Nothing, or what the handshake set: both are right; any other session is not."""
+    """Nothing, or what the handshake set: both are right; any other session is not (F7)."""
     thief = await a.visitor()
     async with a.client(transport) as client:
         await client.connect()

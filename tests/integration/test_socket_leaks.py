@@ -35,7 +35,9 @@ async def visit(a: Site, transport: str, jar: CookieJar, number: int) -> None:
 async def test_two_thousand_connects_leave_nothing(
     own_redis: RedisServer, prefix: str, transport: str
 ) -> None:
-    """In all ways to leave: registry, rooms, environs, tasks, Redis connections are as before."""
+    """In all ways to leave: registry, rooms, environs, tasks, Redis connections are as before
+    (I8).
+    """
     async with site(redis=own_redis.url, prefix=prefix, server=PINGS) as a:
         async with raw_redis(own_redis.url) as redis:
             jar = await a.visitor()
@@ -62,7 +64,7 @@ async def test_two_thousand_connects_leave_nothing(
 async def test_clients_that_give_up_during_the_handshake_leave_nothing(
     own_redis: RedisServer, prefix: str, transport: str
 ) -> None:
-    """They cut the connection while the store is slow, before the response."""
+    """They cut the connection while the store is slow, before the response (I8)."""
     async with site(redis=own_redis.url, prefix=prefix, connect_timeout=0.3, server=PINGS) as a:
         jar = await a.visitor()
         own_redis.pause()
@@ -82,7 +84,9 @@ async def test_clients_that_give_up_during_the_handshake_leave_nothing(
 async def test_a_transport_that_never_connects_is_closed(
     redis_url: str, prefix: str, transport: str
 ) -> None:
-    """After connect_timeout; one whose only namespace was left, too; one that is in use is not."""
+    """After connect_timeout; one whose only namespace was left, too; one that is in use is not
+    (T15).
+    """
     async with site(redis=redis_url, prefix=prefix, connect_timeout=0.4) as a:
         jar = await a.visitor()
         kind = "polling" if transport == "upgrade" else transport
@@ -113,7 +117,7 @@ async def test_refused_connects_do_not_push_the_deadline_on(redis_url: str, pref
 async def test_each_connect_has_exactly_one_disconnect(
     redis_url: str, prefix: str, transport: str
 ) -> None:
-    """However it ends: by the client, a cut, the server, or the session."""
+    """However it ends: by the client, a cut, the server, or the session (T24)."""
     async with site(redis=redis_url, prefix=prefix) as a:
         jar = await a.visitor()
         for ending in ("close", "abort", "namespace", "server", "session"):

@@ -58,7 +58,7 @@ def test_a_limit_is_an_int(name: str, value: Any) -> None:
 
 
 async def test_ten_attachments_are_fine(redis_url: str, prefix: str, transport: str) -> None:
-    """F13: the limit itself is allowed, and a packet of none that says it is binary too."""
+    """The limit itself is allowed, and a packet of none that says it is binary too (F13)."""
     async with site(redis=redis_url, prefix=prefix, edit=edit) as a:
         async with a.client(transport, await a.visitor()) as client:
             await client.connect()
@@ -81,7 +81,7 @@ async def test_ten_attachments_are_fine(redis_url: str, prefix: str, transport: 
 async def test_an_attachment_pile_up_closes_and_frees(
     a: Site, caplog: pytest.LogCaptureFixture, transport: str, frames: list[Any], why: str
 ) -> None:
-    """F13: more than 10, or more than 1 MB in all: closed, one line, nothing kept."""
+    """More than 10, or more than 1 MB in all: closed, one line, nothing kept (F13)."""
     async with a.client(transport, await a.visitor()) as client:
         await client.connect()
         for frame in frames:
@@ -119,7 +119,7 @@ MALFORMED = [
 async def test_a_malformed_packet_closes_with_one_line_and_no_traceback(
     a: Site, caplog: pytest.LogCaptureFixture, transport: str, packet: str
 ) -> None:
-    """S47: however many follow, and Engine.IO and python-socketio log none either."""
+    """However many follow, and Engine.IO and python-socketio log none either (W13)."""
     caplog.set_level(logging.DEBUG, LOGGER)
     async with a.client(transport, await a.visitor()) as client:
         await client.connect()
@@ -186,7 +186,7 @@ async def test_a_chunked_post_is_read(a: Site) -> None:
 
 @pytest.mark.parametrize("transport", ["websocket", "upgrade"])
 async def test_a_websocket_message_that_is_too_large_closes(a: Site, transport: str) -> None:
-    """T12: python-socketio's `max_http_buffer_size`, 1 MB, not Tornado's 10."""
+    """Python-socketio's `max_http_buffer_size`, 1 MB, not Tornado's 10 (T12, W14)."""
     async with a.client(transport, await a.visitor()) as client:
         await client.connect()
         await client.send_raw("42" + "x" * 1_000_001)
@@ -198,7 +198,7 @@ async def test_a_websocket_message_that_is_too_large_closes(a: Site, transport: 
 async def test_a_post_that_is_too_large_is_400_and_closes(
     a: Site, caplog: pytest.LogCaptureFixture, chunked: bool
 ) -> None:
-    """T13: by its Content-Length before it is read, or by what has come."""
+    """By its Content-Length before it is read, or by what has come (T13, W14)."""
     async with a.client("polling", await a.visitor()) as client:
         await client.connect()
         async with await Wire.open(a.url) as wire:
@@ -226,7 +226,7 @@ def rss(pid: int) -> int:
 async def test_a_large_post_to_no_connection_is_not_kept(
     redis_url: str, prefix: str, which: str
 ) -> None:
-    """T13, F14: 60 MB to a sid that is not, or not any more: 400, and the memory stays flat."""
+    """60 MB to a sid that is not, or not any more: 400, and the memory stays flat (T13, F14)."""
     async with start_apps(
         "tests.apps.shared", "--redis", redis_url, "--prefix", prefix, count=1
     ) as (app,):
@@ -263,7 +263,7 @@ async def test_a_length_that_is_none_is_400(a: Site, length: str) -> None:
 
 
 async def test_a_client_that_goes_in_the_middle_of_a_post_leaves_nothing(a: Site) -> None:
-    """T6: the request that waits for the rest of its body ends."""
+    """The request that waits for the rest of its body ends (T6)."""
     async with a.client("polling", await a.visitor()) as client:
         await client.connect()
         await not_polling(a, client)
@@ -275,7 +275,7 @@ async def test_a_client_that_goes_in_the_middle_of_a_post_leaves_nothing(a: Site
 
 
 async def test_a_refused_client_can_come_back(a: Site) -> None:
-    """S47: it is its connection that is closed, not its session that ends."""
+    """It is its connection that is closed, not its session that ends."""
     jar = await a.visitor(note="kept")
     async with a.client("websocket", jar) as client:
         await client.connect()

@@ -43,7 +43,7 @@ async def a(redis_url: str, prefix: str) -> AsyncIterator[Site]:
 async def test_only_listed_origins_and_the_pages_own_come_in(
     a: Site, kind: str, origin: str | None, allowed: bool
 ) -> None:
-    """One rule for polling and WebSocket, before the 101."""
+    """One rule for polling and WebSocket, before the 101 (F6, S22, T9)."""
     own = f"http://127.0.0.1:{a.server.port}"
     headers = {} if origin is None else {"Origin": own if origin == "same" else origin}
     # Tornado skips its own check for such a request.
@@ -67,19 +67,19 @@ async def test_allowed_origins_get_their_cors_headers(a: Site) -> None:
 async def test_a_cross_site_request_without_origin_is_refused(
     a: Site, where: str, transport: str
 ) -> None:
-    """A polling GET carries no Origin in some browsers, but says that it is cross-site."""
+    """A polling GET carries no Origin in some browsers, but says that it is cross-site (S24)."""
     assert await status_of(a.client(transport, headers={"Sec-Fetch-Site": where})) == 403
 
 
 @pytest.mark.parametrize("value", ["*", ["*"], ["https://a.example/path"], ["a.example"]])
 def test_origins_are_exact_or_an_error(value: Any) -> None:
-    """With cookies, a wildcard would let every site act as its visitors."""
+    """With cookies, a wildcard would let every site act as its visitors (S23)."""
     with pytest.raises(ConfigurationError, match="cors_allowed_origins"):
         Origins(value)
 
 
 async def test_jsonp_and_other_protocols_are_refused(a: Site) -> None:
-    """j=, an older Engine.IO, a transport that does not fit, an unknown sid: 400."""
+    """j=, an older Engine.IO, a transport that does not fit, an unknown sid: 400 (S25)."""
     for query in ("j=0", "j=", "EIO=3", "EIO=4&EIO=3", "transport=websocket", "sid=nobody"):
         name = query.split("=")[0]
         base = {"EIO": "4", "transport": "polling"}
@@ -90,7 +90,9 @@ async def test_jsonp_and_other_protocols_are_refused(a: Site) -> None:
 
 
 async def test_polling_works_with_xsrf_cookies(redis_url: str, prefix: str, transport: str) -> None:
-    """Polling POSTs carry no token, for the origin rule protects them; other handlers must."""
+    """Polling POSTs carry no token, for the origin rule protects them; other handlers must
+    (S29).
+    """
     async with site(redis=redis_url, prefix=prefix, xsrf=True) as a:
         own = {"Origin": a.url, "Sec-Fetch-Site": "same-origin"}
         async with a.client(transport, CookieJar(), headers=own) as client:
@@ -102,7 +104,9 @@ async def test_polling_works_with_xsrf_cookies(redis_url: str, prefix: str, tran
 async def test_handlers_see_the_real_address_and_no_cookie(
     redis_url: str, prefix: str, transport: str
 ) -> None:
-    """REMOTE_ADDR is the client's own behind a proxy; the environ has no credential in it."""
+    """REMOTE_ADDR is the client's own behind a proxy; the environ has no credential in it
+    (S50, T28).
+    """
     shared = build(options(redis=redis_url, prefix=prefix))
     async with shared.manager, serve(shared.app, xheaders=True) as server:
         jar = await Site(shared, server).visitor()

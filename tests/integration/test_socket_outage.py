@@ -29,7 +29,9 @@ async def inject(proxy: FaultProxy, fault: str) -> None:
 async def test_handshakes_are_refused_and_open_sockets_stay(
     redis_server: RedisServer, prefix: str, transport: str, fault: str
 ) -> None:
-    """503 with Retry-After within two seconds, cookie unchanged; back within five when Redis is."""
+    """503 with Retry-After within two seconds, cookie unchanged; back within five when Redis is
+    (S48, C20, I6, I7, R1).
+    """
     async with FaultProxy(redis_server.port) as proxy, site(redis=proxy.url, prefix=prefix) as a:
         jar = await a.visitor()
         kept = CookieJar(jar)

@@ -41,7 +41,9 @@ async def test_a_post_that_engine_io_rejects_is_answered_and_closes(
 
 
 async def test_engine_ios_own_disconnect_returns(a: Site, transport: str) -> None:
-    """It closes the transport, of one client or of all, and waits for none to fetch anything."""
+    """It closes the transport, of one client or of all, and waits for none to fetch anything
+    (F5).
+    """
     async with a.client(transport, await a.visitor()) as one:
         async with a.client(transport, await a.visitor()) as another:
             await asyncio.gather(one.connect(), another.connect())

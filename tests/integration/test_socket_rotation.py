@@ -47,7 +47,7 @@ async def test_a_logout_meets_a_connection_that_is_loading(
 
 
 async def test_an_upgrade_asks_the_store(redis_url: str, prefix: str) -> None:
-    """A polling connection of the old credential is not upgraded, though no notice came."""
+    """A polling connection of the old credential is not upgraded, though no notice came (S5)."""
     settings: dict[str, Any] = {"no_notices": True, "no_deadlines": True}
     async with site(redis=redis_url, prefix=prefix, **settings) as a:
         async with site(redis=redis_url, prefix=prefix) as b:
@@ -64,7 +64,7 @@ async def test_an_upgrade_asks_the_store(redis_url: str, prefix: str) -> None:
 async def test_a_namespace_connect_asks_the_store(
     redis_url: str, prefix: str, transport: str
 ) -> None:
-    """A transport of the old credential connects no namespace, though no notice came."""
+    """A transport of the old credential connects no namespace, though no notice came (F3, S5)."""
     settings: dict[str, Any] = {"no_notices": True, "no_deadlines": True}
     async with site(redis=redis_url, prefix=prefix, **settings) as a:
         async with site(redis=redis_url, prefix=prefix) as b:

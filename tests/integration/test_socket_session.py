@@ -84,7 +84,7 @@ async def test_concurrent_increments_are_exact(a: Site, transport: str) -> None:
 
 
 async def test_events_of_one_socket_run_side_by_side(a: Site, transport: str) -> None:
-    """A slow event holds no other back, and each writes its own key."""
+    """A slow event holds no other back, and each writes its own key (T25)."""
     jar = await a.visitor()
     async with a.client(transport, jar) as client:
         await client.connect()

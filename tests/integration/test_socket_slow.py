@@ -11,7 +11,9 @@ from tests.support.sites import not_polling, site
 async def test_a_client_that_does_not_read_is_closed_at_a_byte_cap(
     redis_url: str, prefix: str, transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """F14, R19: on polling and WebSocket; one line, nothing kept, the others hear all of it."""
+    """On polling and WebSocket; one line, nothing kept, the others hear all of it
+    (F14, R19, W21).
+    """
     settings = {"max_queued": 1_000_000}
     async with site(redis=redis_url, prefix=prefix, server=settings) as a:
         async with (
@@ -43,7 +45,7 @@ async def test_a_client_that_does_not_read_is_closed_at_a_byte_cap(
 async def test_a_message_larger_than_the_cap_reaches_who_reads(
     redis_url: str, prefix: str, transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """R19: what counts is what waits already."""
+    """What counts is what waits already (R19)."""
     async with site(redis=redis_url, prefix=prefix, server={"max_queued": 1000}) as a:
         async with a.client(transport, await a.visitor()) as client:
             await client.connect()

@@ -157,7 +157,7 @@ async def test_a_login_may_be_required(redis_url: str, prefix: str, transport: s
 async def test_an_outage_is_said_in_a_sentence(
     redis_server: RedisServer, prefix: str, transport: str
 ) -> None:
-    """No address, no trace, no token; the socket stays as it was, and may ask again."""
+    """No address, no trace, no token; the socket stays as it was, and may ask again (S47)."""
     async with FaultProxy(redis_server.port) as proxy:
         async with site(redis=proxy.url, prefix=prefix, credentials="token") as a:
             token = await token_of(a, note="mine")

@@ -23,7 +23,7 @@ from tornado_shared_session.testing import CookieJar
 async def test_a_socket_that_came_by_cookie_gets_no_token(
     redis_url: str, prefix: str, transport: str
 ) -> None:
-    """Neither by getToken nor by auth: the cookie is HttpOnly, and stays so."""
+    """Neither by getToken nor by auth: the cookie is HttpOnly, and stays so (S32)."""
     async with fallback(redis_url, prefix) as a:
         jar, token = await a.visitor(note="by cookie"), await token_of_both(a)
         refusal = {"token": "", "errors": "This connection uses a cookie."}
@@ -93,7 +93,7 @@ async def test_without_token_mode_gettoken_is_an_event_like_any_other(
 async def test_no_log_line_has_a_token(
     redis_url: str, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With every logger at DEBUG, for what was shown and what was handed out."""
+    """With every logger at DEBUG, for what was shown and what was handed out (S35)."""
     caplog.set_level("DEBUG")
     server = {"logger": True, "engineio_logger": True}
     async with site(redis=redis_url, prefix=prefix, credentials="token", server=server) as a:

@@ -70,7 +70,7 @@ async def test_a_logout_takes_nothing_away(a: Site) -> None:
 
 
 async def test_a_token_in_the_query_is_not_read(a: Site) -> None:
-    """Query strings end up in logs."""
+    """Query strings end up in logs (S30)."""
     token = await token_of(a, note="mine")
     for name in ("token", "access_token", "Authorization", "Session-Token"):
         assert (await a.http().get(f"/note?{name}={token}")).body == b"null"
@@ -81,7 +81,7 @@ async def test_a_token_in_the_query_is_not_read(a: Site) -> None:
 
 @pytest.mark.parametrize("shown", ["bad", "", "a cookie's value", "another's"])
 async def test_the_header_decides_alone(redis_url: str, prefix: str, shown: str) -> None:
-    """The cookie beside it is ignored, even when the token is bad, and none is set."""
+    """The cookie beside it is ignored, even when the token is bad, and none is set (S31)."""
     async with fallback(redis_url, prefix) as a:
         jar = await a.visitor(note="by cookie")
         token, data = shown, {}
@@ -126,7 +126,7 @@ async def test_only_the_header_is_exempt_from_the_xsrf_check(redis_url: str, pre
 
 
 async def test_a_token_signed_with_an_older_key_is_sent_again(redis_url: str, prefix: str) -> None:
-    """Under the present one, over HTTP and in gotToken; without the old key it is foreign."""
+    """Under the present one, over HTTP and in gotToken; without the old key it is foreign (S37)."""
     settings: dict[str, Any] = {"redis": redis_url, "prefix": prefix, "credentials": "token"}
 
     def keys(**secrets: Any) -> Any:

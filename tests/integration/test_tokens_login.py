@@ -29,7 +29,9 @@ CREDENTIALS = "token"  # of `a`, the application
 
 @pytest.mark.parametrize("what", ["login", "regenerate"])
 async def test_a_login_in_an_event_moves_the_connection(a: Site, transport: str, what: str) -> None:
-    """gotToken brings the new token before the acknowledgement; the rooms are the new ones."""
+    """gotToken brings the new token before the acknowledgement; the rooms are the new ones
+    (W11).
+    """
     token = await token_of(a, note="mine")
     async with a.client(transport) as client:
         await enter(client, token)
@@ -59,7 +61,7 @@ async def test_a_login_in_an_event_moves_the_connection(a: Site, transport: str,
 async def test_a_login_in_an_event_closes_the_other_connections(
     redis_url: str, prefix: str, transport: str
 ) -> None:
-    """Those of the replaced token, in every process, to come back; its own stays."""
+    """Those of the replaced token, in every process, to come back; its own stays (W11)."""
     settings: dict[str, Any] = {"redis": redis_url, "prefix": prefix, "credentials": "token"}
     async with site(**settings) as a, site(**settings) as b:
         token = await token_of(a)

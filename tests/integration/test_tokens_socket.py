@@ -42,7 +42,9 @@ async def test_a_valid_token_gives_the_session(a: Site, transport: str, namespac
 
 
 async def test_a_token_in_auth_gives_the_session(a: Site, transport: str) -> None:
-    """It is answered with gotToken, before what the connect handler emits; auth loses the token."""
+    """It is answered with gotToken, before what the connect handler emits; auth loses the token
+    (W10).
+    """
     token = await token_of(a, note="mine")
     async with a.client(transport) as client:
         await client.connect(auth={"token": token, "do": "greet"})
@@ -171,7 +173,9 @@ async def test_what_is_no_token_of_ours_is_not_found(a: Site, name: str) -> None
 
 
 async def test_a_socket_without_a_token_hears_nothing(a: Site, transport: str) -> None:
-    """No broadcast, no emit to a room, no binary one, in no namespace; they are not kept either."""
+    """No broadcast, no emit to a room, no binary one, in no namespace; they are not kept either
+    (F2, S33).
+    """
     token = await token_of(a, note="mine")
     async with a.client(transport) as client:
         sid = await client.connect()
@@ -189,7 +193,9 @@ async def test_a_socket_without_a_token_hears_nothing(a: Site, transport: str) -
 
 
 async def test_a_socket_without_a_token_runs_no_event(a: Site, transport: str) -> None:
-    """No handler, no acknowledgement, and no answer to what the server asked is believed."""
+    """No handler, no acknowledgement, and no answer to what the server asked is believed
+    (F2, S33).
+    """
     token = await token_of(a, note="mine")
     answered: list[Any] = []
     async with a.client(transport) as client:
@@ -225,7 +231,7 @@ async def test_an_event_from_before_the_token_is_not_run_after_it() -> None:
 async def test_a_socket_that_shows_no_token_is_closed(
     redis_url: str, prefix: str, transport: str
 ) -> None:
-    """After auth_timeout, though its namespace is connected; nothing of it stays."""
+    """After auth_timeout, though its namespace is connected; nothing of it stays (S33)."""
     settings: dict[str, Any] = {"credentials": "token", "connect_timeout": 30}
     async with site(redis=redis_url, prefix=prefix, server={"auth_timeout": 0.5}, **settings) as a:
         token = await token_of(a)

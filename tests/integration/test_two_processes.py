@@ -38,7 +38,9 @@ def client(app: AppProcess, transport: str, jar: CookieJar, **settings: Any) -> 
 async def test_http_writes_in_one_process_and_a_socket_reads_in_the_other(
     apps: Apps, transport: str
 ) -> None:
-    """A value set over HTTP in A is read by a socket handler in B, and the reverse, at once."""
+    """A value set over HTTP in A is read by a socket handler in B, and the reverse, at once
+    (S34).
+    """
     a, b = apps
     jar = await visitor(a.url, note="from A")
     http = HTTPTestClient(a.url, cookies=jar)
@@ -53,7 +55,9 @@ async def test_http_writes_in_one_process_and_a_socket_reads_in_the_other(
 
 
 async def test_logout_closes_the_sockets_of_both_processes(apps: Apps, transport: str) -> None:
-    """destroy() in A: sockets in A and B hear why and that it is final, within a second."""
+    """destroy() in A: sockets in A and B hear why and that it is final, within a second
+    (S18, I4, V7.4.1, W9).
+    """
     a, b = apps
     jar = await visitor(a.url)
     async with client(a, transport, jar) as one, client(b, transport, jar) as two:
@@ -103,7 +107,7 @@ async def test_overlapping_writers_of_different_keys_lose_nothing(
 
 
 async def test_a_slow_handler_does_not_resurrect(apps: Apps, transport: str) -> None:
-    """A request and a socket event that save after a logout elsewhere store nothing."""
+    """A request and a socket event that save after a logout elsewhere store nothing (S19)."""
     a, b = apps
     jar = await visitor(a.url)
     async with client(b, transport, jar) as socket:
@@ -125,7 +129,9 @@ async def test_a_slow_handler_does_not_resurrect(apps: Apps, transport: str) -> 
 async def test_login_refuses_the_old_credential_everywhere_at_once(
     apps: Apps, transport: str
 ) -> None:
-    """After login() the old cookie opens nothing in either process, and no response replaces it."""
+    """After login() the old cookie opens nothing in either process, and no response replaces it
+    (S5, I5).
+    """
     a, b = apps
     jar = await visitor(a.url)
     old = CookieJar(jar)
@@ -159,7 +165,9 @@ async def test_login_refuses_the_old_credential_everywhere_at_once(
 async def test_sockets_of_the_old_credential_hear_nothing_of_the_new(
     redis_url: str, prefix: str, transport: str
 ) -> None:
-    """An emit to session.room inside the login handler passes them by, and they may reconnect."""
+    """An emit to session.room inside the login handler passes them by, and they may reconnect
+    (S6).
+    """
     args = ("--redis", redis_url, "--prefix", prefix, "--client-manager")
     async with start_apps(APP, *args) as (a, b):
         jar = await visitor(a.url)

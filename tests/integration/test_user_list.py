@@ -14,7 +14,7 @@ from tornado_shared_session.testing import CookieJar, FakeClock, RedisServer
 
 
 async def test_each_session_shows_where_it_was_logged_in_from(a: Site) -> None:
-    """Of a hostile user agent so much as a page can show."""
+    """Of a hostile user agent so much as a page can show (V7.5.2)."""
     phone, laptop = CookieJar(), CookieJar()
     await a.http(phone).post("/login", {"user": "ann"}, headers={"User-Agent": "Phone/1\t(<b>)"})
     await a.http(laptop).post("/login", {"user": "ann"}, headers={"User-Agent": "L" * 9000})

@@ -74,7 +74,7 @@ async def test_an_earlier_deadline_takes_the_place_of_a_later_one(
 
 
 async def test_forged_notices_close_nothing(redis_url: str, prefix: str, transport: str) -> None:
-    """Garbage and lies on the channel cost a few questions: the store decides."""
+    """Garbage and lies on the channel cost a few questions: the store decides (C5)."""
     async with site(redis=redis_url, prefix=prefix) as a, raw_redis(redis_url) as redis:
         async with a.client(transport, await a.visitor()) as client:
             await client.connect()
@@ -105,7 +105,7 @@ async def test_forged_notices_close_nothing(redis_url: str, prefix: str, transpo
 async def test_a_killed_subscription_comes_back_and_checks_everything(
     own_redis: RedisServer, prefix: str, transport: str
 ) -> None:
-    """What was missed meanwhile is found as soon as the channel is back."""
+    """What was missed meanwhile is found as soon as the channel is back (R12)."""
     settings: dict[str, Any] = {"no_deadlines": True, "reload_interval": 60}
     async with site(redis=own_redis.url, prefix=prefix, **settings) as a:
         async with raw_redis(own_redis.url) as redis:
@@ -120,7 +120,7 @@ async def test_a_killed_subscription_comes_back_and_checks_everything(
 
 
 async def test_a_deaf_process_subscribes_anew(redis_server: RedisServer, prefix: str) -> None:
-    """A subscription that is open and silent is noticed by the missing heartbeat."""
+    """A subscription that is open and silent is noticed by the missing heartbeat (R12)."""
     proxy = FaultProxy(redis_server.port)
     async with proxy, site(redis=proxy.url, prefix=prefix, reload_interval=0.1) as a:
         kinds: list[str] = []
@@ -137,7 +137,7 @@ async def test_a_deaf_process_subscribes_anew(redis_server: RedisServer, prefix:
 async def test_unverified_sockets_live_a_while(
     own_redis: RedisServer, prefix: str, transport: str
 ) -> None:
-    """With Redis gone a socket outlives its known deadline by max_unverified, and no more."""
+    """With Redis gone a socket outlives its known deadline by max_unverified, and no more (R2)."""
     settings: dict[str, Any] = {"idle": 1, "max_unverified": 0.5, "reload_interval": 0.2}
     async with site(redis=own_redis.url, prefix=prefix, **settings) as a:
         async with a.client(transport, await a.visitor()) as client:
@@ -172,7 +172,7 @@ async def test_a_watcher_that_starts_again_watches_again(
 async def test_a_store_that_raises_anything_does_not_stop_the_watcher(
     redis_url: str, prefix: str
 ) -> None:
-    """An unforeseen error is logged, and the question asked again."""
+    """An unforeseen error is logged, and the question asked again (T17)."""
     async with site(redis=redis_url, prefix=prefix) as a:
         jar = await a.visitor()
         async with a.client("websocket", jar) as client:

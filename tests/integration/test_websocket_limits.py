@@ -13,7 +13,7 @@ from tests.support.streams import Socket, site
 async def test_a_client_that_does_not_read_is_closed_at_a_byte_cap(
     redis_url: str, prefix: str
 ) -> None:
-    """F14, R19: the write raises WebSocketClosedError, which is no error in the log."""
+    """The write raises WebSocketClosedError, which is no error in the log (F14, R19)."""
     async with site(redis=redis_url, prefix=prefix) as a:
         async with await Socket.connect(a.url, "/ws", await a.visitor()) as socket:
             await a.heard("open")
@@ -28,7 +28,7 @@ async def test_a_client_that_does_not_read_is_closed_at_a_byte_cap(
 
 @pytest.mark.expects_log("WebSocketClosedError")  # when the test hangs up
 async def test_who_reads_and_is_waited_for_is_sent_any_amount(redis_url: str, prefix: str) -> None:
-    """R19: a handler that awaits its writes never meets the cap."""
+    """A handler that awaits its writes never meets the cap (R19)."""
     async with site(redis=redis_url, prefix=prefix) as a:
         async with await Socket.connect(a.url, "/ws", await a.visitor()) as socket:
             await socket.send("flood")
@@ -42,7 +42,7 @@ async def test_who_reads_and_is_waited_for_is_sent_any_amount(redis_url: str, pr
 async def test_a_message_that_is_too_large_closes_with_1009(
     redis_url: str, prefix: str, setting: int | None
 ) -> None:
-    """T12: 1 MB rather than Tornado's 10, unless the Application says otherwise."""
+    """1 MB rather than Tornado's 10, unless the Application says otherwise (T12, W14)."""
     settings = {} if setting is None else {"websocket_max_message_size": setting}
     async with site(redis=redis_url, prefix=prefix, settings=settings) as a:
         async with await Socket.connect(a.url, "/ws", await a.visitor()) as socket:

@@ -153,7 +153,7 @@ AT_THE_FIRST_REQUEST: dict[str, tuple[Callable[[], object], str]] = {
 
 @pytest.mark.parametrize("case", WHEN_MADE)
 def test_what_contradicts_itself_is_refused_where_it_is_made(case: str) -> None:
-    """Not when the first visitor comes."""
+    """Not when the first visitor comes (S9, S11, S23)."""
     make, sentence = WHEN_MADE[case]
     with pytest.raises(ConfigurationError, match=sentence):
         make()

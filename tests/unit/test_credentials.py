@@ -98,7 +98,7 @@ def test_a_cookie_that_is_not_ours_is_no_credential(change: str) -> None:
 
 
 def test_version_1_is_refused() -> None:
-    """It is HMAC-SHA1, and Tornado logs such a cookie in full."""
+    """It is HMAC-SHA1, and Tornado logs such a cookie in full (F12)."""
     assert signer().read(request(signed(str(Credential.generate()), version=1))) == []
     assert signer({1: SECRET}, 1).read(request("session=MQ==|1700000000|abc")) == []
 
@@ -140,7 +140,7 @@ def test_of_several_cookies_each_is_reported_once() -> None:
 
 
 def test_a_name_that_only_looks_like_ours_does_not_shadow_it() -> None:
-    """Tornado's own parser strips non-ASCII blanks (SECURITY F11)."""
+    """Tornado's own parser strips non-ASCII blanks (F11)."""
     good, evil = Credential.generate(), Credential.generate()
     for blank in ("\xa0", "\x85"):
         header = f"{signed(str(good))}; {blank}{signed(str(evil))}"
@@ -167,7 +167,7 @@ def test_an_oversized_cookie_is_not_looked_at() -> None:
 
 
 def test_the_plain_cookie_is_a_session_cookie_with_safe_attributes() -> None:
-    """HttpOnly, SameSite, a path, and no lifetime unless asked for."""
+    """HttpOnly, SameSite, a path, and no lifetime unless asked for (S13, W7)."""
     written = value_of(signer(), Credential.generate())
     assert written.split("; ")[1:] == ["Path=/", "HttpOnly", "SameSite=Lax"]
     assert len(written) < 300
@@ -194,7 +194,7 @@ def test_the_plain_cookie_is_a_session_cookie_with_safe_attributes() -> None:
 
 
 def test_a_cookie_is_cleared_with_the_attributes_it_was_set_with() -> None:
-    """Else the browser would keep it."""
+    """Else the browser would keep it (S18)."""
     cookie = signer(domain="app.example", path="/app", secure=True, max_age=60)
     cleared = value_of(cookie, None).split("; ")
     assert cleared[0] == "session="
@@ -240,7 +240,9 @@ def test_a_secure_cookie_over_plain_http_is_warned_about_once(
 
 
 def test_keys_rotate() -> None:
-    """The old key verifies and asks for renewal, the new one signs, a removed one is refused."""
+    """The old key verifies and asks for renewal, the new one signs, a removed one is refused
+    (S37).
+    """
     credential = Credential.generate()
     secrets: Mapping[int, str] = {1: "old", 2: "new"}
     old = value_of(signer(secrets, 1), credential).split(";")[0]

@@ -105,7 +105,7 @@ def line(text: str) -> str:
 @many
 @given(variants(f"{COOKIE}={SIGNED}", f"{COOKIE}={SIGNED}; {COOKIE}=2|1:0", f'{COOKIE}="{SIGNED}"'))
 def test_generated_cookies_are_no_credentials(cookies: list[str]) -> None:
-    """S2: nothing raised, and only what we signed is a question to the store."""
+    """Nothing raised, and only what we signed is a question to the store (S2)."""
     read = COOKIES.credentials.read
     for cookie in cookies:
         for credential in read(request(Cookie=line(cookie))):
@@ -115,7 +115,7 @@ def test_generated_cookies_are_no_credentials(cookies: list[str]) -> None:
 @many
 @given(variants(f"Bearer {TOKEN}", f"Bearer {SIGNED}", "Bearer " + VALID))
 def test_generated_tokens_are_no_credentials(tokens: list[str]) -> None:
-    """S2: neither in the header nor in `getToken`."""
+    """Neither in the header nor in `getToken` (S2)."""
     for token in tokens:
         for credential in BEARER.read(request(Authorization=line(token))):
             assert str(credential) == VALID
@@ -126,7 +126,7 @@ def test_generated_tokens_are_no_credentials(tokens: list[str]) -> None:
 @many
 @given(variants(META, msgpack.packb([99, "newer"]), VALUE))
 def test_generated_records_are_read_or_refused(records: list[bytes]) -> None:
-    """S44: a record is read, corrupt, or of a newer format; a value is read or refused."""
+    """A record is read, corrupt, or of a newer format; a value is read or refused (S44)."""
     for record in records:
         try:
             assert isinstance(Meta.decode(record), Meta)
@@ -141,7 +141,7 @@ def test_generated_records_are_read_or_refused(records: list[bytes]) -> None:
 @many
 @given(variants(*NOTICES))
 def test_generated_notices_name_ids_or_nothing(notices: list[bytes]) -> None:
-    """C5: nothing raised, and nothing that cannot be an id is looked up."""
+    """Nothing raised, and nothing that cannot be an id is looked up (C5)."""
     for notice in notices:
         decoded = decode(notice)
         assert decoded is None or all(is_id(id) for id in decoded.ids)
@@ -162,7 +162,7 @@ FRAMES = (
 @many
 @given(variants(*FRAMES))
 def test_generated_frames_are_handled_or_end_the_connection(frames: list[str]) -> None:
-    """F13, C11: nothing raised and no store call; at most one report for each connection."""
+    """Nothing raised and no store call; at most one report for each connection (W24)."""
     asyncio.run(feed(frames))
 
 

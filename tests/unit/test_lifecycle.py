@@ -171,7 +171,7 @@ async def test_a_start_that_failed_is_tried_again() -> None:
 
 
 async def test_closing_waits_for_tasks_and_cancels_those_that_hang() -> None:
-    """Each has an owner that cancels and awaits it."""
+    """Each has an owner that cancels and awaits it (T23)."""
     manager = SessionManager(MemoryStore())
     done: list[str] = []
 

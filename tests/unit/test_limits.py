@@ -26,7 +26,7 @@ def test_a_value_may_not_have_more_than_its_session() -> None:
 
 
 def test_a_value_is_measured_by_its_encoded_bytes() -> None:
-    """S40: as many as the limit will do, one more will not."""
+    """As many as the limit will do, one more will not (S40)."""
     limits = SizeLimits(1000, 10)
     limits.check({}, {b"k": bytes(10)}, set())
     with pytest.raises(SerializationError, match=r"session\['k'\].*11 bytes") as caught:
@@ -35,7 +35,7 @@ def test_a_value_is_measured_by_its_encoded_bytes() -> None:
 
 
 def test_a_session_is_measured_with_its_keys() -> None:
-    """S40: what is stored, less what goes, and what comes; the largest change is named."""
+    """What is stored, less what goes, and what comes; the largest change is named (S40)."""
     limits = SizeLimits(10)
     stored = {b"a": b"123", b"b": b"123"}  # 8 bytes
     limits.check(stored, {b"c": b"1"}, set())
@@ -49,7 +49,7 @@ def test_a_session_is_measured_with_its_keys() -> None:
 
 
 def test_what_is_too_large_already_may_shrink() -> None:
-    """S40: or a session above a lowered limit could never be repaired."""
+    """Or a session above a lowered limit could never be repaired (S40)."""
     limits = SizeLimits(4)
     stored = {b"a": b"123456789"}
     limits.check(stored, {b"b": b"1"}, {"a"})

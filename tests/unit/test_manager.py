@@ -48,7 +48,7 @@ async def test_a_credential_leads_to_what_was_stored(manager: SessionManager) ->
 async def test_an_unknown_credential_is_never_adopted(
     manager: SessionManager, store: NotingStore
 ) -> None:
-    """However well it is signed, the visitor gets an id of his own (SECURITY S3)."""
+    """However well it is signed, the visitor gets an id of his own (S3)."""
     credential = Credential.generate()
     paper = Paper()
     session = await manager.resolve([credential], paper)
@@ -126,7 +126,7 @@ async def test_a_store_that_cannot_be_asked_is_no_answer(
 async def test_a_logout_deletes_clears_and_tells(
     manager: SessionManager, store: NotingStore, events: list[SessionEvent]
 ) -> None:
-    """The record, the client's credential, the index, the other processes."""
+    """The record, the client's credential, the index, the other processes (S18)."""
     session, _ = await visit(manager)
     await session.login("ann")
     _, paper = session, session._carrier

@@ -38,7 +38,7 @@ async def test_the_first_change_makes_one_record_and_one_credential(
 
 
 async def test_a_mere_read_never_writes(manager: SessionManager, store: NotingStore) -> None:
-    """Also of every value, mutable ones included (row 8)."""
+    """Also of every value, mutable ones included."""
     _, paper = await visit(manager, a=1, cart=[1, {"b": {2, 3}}])
     session, _ = await again(manager, paper)
     assert dict(session)["cart"][1]["b"] == {2, 3}
@@ -49,7 +49,7 @@ async def test_a_mere_read_never_writes(manager: SessionManager, store: NotingSt
 
 
 async def test_a_nested_change_is_saved(manager: SessionManager) -> None:
-    """Without a flag, and more than once on the same object (row 8)."""
+    """Without a flag, and more than once on the same object."""
     session, paper = await visit(manager, cart=[1], deep={"a": {"b": [1]}})
     for number in (2, 3):
         session["cart"].append(number)
@@ -62,7 +62,7 @@ async def test_a_nested_change_is_saved(manager: SessionManager) -> None:
 
 
 async def test_writers_of_different_keys_lose_nothing(manager: SessionManager) -> None:
-    """Also deletions and nested changes, whoever saves last (row 9)."""
+    """Also deletions and nested changes, whoever saves last."""
     _, paper = await visit(manager, a=1, b=1, gone=1, cart=[1])
     one, two, three = [(await again(manager, paper))[0] for _ in range(3)]
     one["a"] = 2
@@ -79,7 +79,7 @@ async def test_writers_of_different_keys_lose_nothing(manager: SessionManager) -
 async def test_a_late_save_does_not_resurrect_a_destroyed_session(
     manager: SessionManager, store: NotingStore
 ) -> None:
-    """A slow handler that saves after the logout is told so (row 9)."""
+    """A slow handler that saves after the logout is told so."""
     session, paper = await visit(manager)
     slow, slow_paper = await again(manager, paper)
     slow["a"] = 2
@@ -94,7 +94,7 @@ async def test_a_late_save_does_not_resurrect_a_destroyed_session(
 
 
 async def test_a_logout_during_a_save_wins(manager: SessionManager, store: NotingStore) -> None:
-    """The barrier holds the commit while the record is deleted (row 9)."""
+    """The barrier holds the commit while the record is deleted."""
     session, paper = await visit(manager)
     slow, _ = await again(manager, paper)
     slow["a"] = 2
@@ -222,7 +222,7 @@ async def test_a_change_alone_does_not_move_the_deadline(
 
 
 async def test_a_session_without_activity_ends(manager: SessionManager, clock: FakeClock) -> None:
-    """And its visitor is a new one."""
+    """And its visitor is a new one (V7.3.1)."""
     session, paper = await visit(manager)
     clock.advance(1001)
     loaded, _ = await again(manager, paper)
@@ -233,7 +233,7 @@ async def test_a_session_without_activity_ends(manager: SessionManager, clock: F
 async def test_no_activity_outlasts_the_absolute_timeout(
     manager: SessionManager, clock: FakeClock
 ) -> None:
-    """Constant traffic does not help (SECURITY S15)."""
+    """Constant traffic does not help (S15)."""
     _, paper = await visit(manager)
     for _ in range(9):
         clock.advance(500)

@@ -91,7 +91,7 @@ def test_a_deadline_is_moved_once_per_touch_interval() -> None:
 def test_a_clock_that_jumps_costs_no_active_session(
     hours: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that is wrong by an hour goes on moving deadlines (SECURITY R15)."""
+    """One that is wrong by an hour goes on moving deadlines (R15)."""
     rules = policy(idle_timeout=1800, absolute_timeout=43200)
     created_at = time.time() - 7200
     real = time.time

@@ -27,7 +27,7 @@ def record_of(meta: Meta) -> Record:
 
 
 def test_a_credential_has_128_and_256_random_bits() -> None:
-    """No two are alike, and the id is all that is shown."""
+    """No two are alike, and the id is all that is shown (S1, V7.2.2, V7.2.3)."""
     some = [Credential.generate() for _ in range(100)]
     assert len({c.id for c in some}) == len({c.secret for c in some}) == 100
     assert {(len(c.id), len(c.secret)) for c in some} == {(22, 43)}
@@ -80,7 +80,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 def test_the_digest_is_sha_256_of_the_secret() -> None:
-    """What the store keeps does not log anybody in."""
+    """What the store keeps does not log anybody in (S4)."""
     credential = Credential.generate()
     assert credential.digest == hashlib.sha256(credential.secret.encode()).digest()
     as_secret = Credential(credential.id, credential.digest.hex()[:43])

@@ -170,7 +170,7 @@ class Late(SessionMixin, RequestHandler):
 async def test_change_after_the_head_has_left_is_an_error_unless_saved(
     what: str, expect_log: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is logged, the response still ends, and an explicit save() stores it."""
+    """It is logged, the response still ends, and an explicit save() stores it (T4)."""
     if what != "saved":
         expect_log("changed after the response head had left", "Cannot send error response")
     async with site([(r"/(.*)", Late)]) as served:

@@ -54,7 +54,7 @@ values: st.SearchStrategy[Any] = st.recursive(
 
 @given(values)
 def test_what_saves_loads(value: Any) -> None:
-    """Equal, of the same type throughout, and the same bytes again."""
+    """Equal, of the same type throughout, and the same bytes again (S43)."""
     data = SERIALIZER.encode(value)
     loaded = SERIALIZER.decode(data)
     assert same(loaded, value)
@@ -72,7 +72,7 @@ def test_equal_sets_give_equal_bytes(items: set[Any]) -> None:
 
 @given(st.binary(max_size=100))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
-    """With one type of error, whatever stands in the store."""
+    """With one type of error, whatever stands in the store (S42)."""
     try:
         SERIALIZER.decode(data)
     except SerializationError:
@@ -125,7 +125,7 @@ def nested(depth: int, kind: type = list) -> Any:
     ids=lambda value: type(value).__name__,
 )
 def test_what_would_not_come_back_is_refused(value: Any) -> None:
-    """At save, with an error of ours, so that nothing unreadable is stored."""
+    """At save, with an error of ours, so that nothing unreadable is stored (S43)."""
     with pytest.raises(SerializationError):
         SERIALIZER.encode(value)
 
@@ -142,7 +142,7 @@ def test_a_value_that_contains_itself_is_refused() -> None:
     ("kind", "limit"), [(list, 100), (tuple, 32), (frozenset, 32), ("mixed", 100)]
 )
 def test_nesting_has_a_limit_within_which_everything_works(kind: Any, limit: int) -> None:
-    """What is accepted loads and compares; one level more is refused, both ways."""
+    """What is accepted loads and compares; one level more is refused, both ways (S41)."""
 
     def value(levels: int) -> Any:
         if kind != "mixed":
@@ -163,7 +163,7 @@ def test_nesting_has_a_limit_within_which_everything_works(kind: Any, limit: int
 @pytest.mark.parametrize("levels", [101, 500, 1000])
 @pytest.mark.parametrize("head", [b"\x91", b"\xdc\x00\x01", b"\xdd\x00\x00\x00\x01", b"\x81\xa0"])
 def test_stored_bytes_nested_too_deeply_are_refused(head: bytes, levels: int) -> None:
-    """What could not be saved again, if it was changed, does not load."""
+    """What could not be saved again, if it was changed, does not load (S41)."""
     SERIALIZER.decode(head * 100 + b"\xc0")
     with pytest.raises(SerializationError):
         SERIALIZER.decode(head * levels + b"\xc0")
@@ -208,7 +208,7 @@ assert refused(serializer.encode, value)
 
 
 def test_deep_nesting_does_not_crash_the_process() -> None:
-    """In a process of its own: it is the C stack that would overflow."""
+    """In a process of its own: it is the C stack that would overflow (S41)."""
     done = subprocess.run([sys.executable, "-c", HOSTILE], capture_output=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, b"")
 
@@ -233,7 +233,7 @@ def test_deep_nesting_does_not_crash_the_process() -> None:
     ],
 )
 def test_bytes_that_are_no_value_are_refused(data: bytes) -> None:
-    """One type of error, and nothing is executed."""
+    """One type of error, and nothing is executed (S42, S44, W16)."""
     with pytest.raises(SerializationError):
         SERIALIZER.decode(data)
 

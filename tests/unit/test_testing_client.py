@@ -108,7 +108,7 @@ async def test_a_refused_handshake_shows_its_status(transport: Transport) -> Non
 
 
 async def test_server_disconnect_is_only_a_packet(client: SocketIOTestClient) -> None:
-    """`sio.disconnect()` leaves the transport open, as SECURITY F3 says."""
+    """`sio.disconnect()` leaves the transport open, which is why we close it ourselves (F3)."""
     await client.connect()
     await client.emit("leave", ack=False)
     assert await client.wait_closed() == "server disconnect packet"
@@ -120,7 +120,7 @@ async def test_server_disconnect_is_only_a_packet(client: SocketIOTestClient) ->
 async def test_engine_close_ends_polling_but_not_a_websocket(
     client: SocketIOTestClient, transport: str
 ) -> None:
-    """`eio.disconnect()` leaves a WebSocket open, as SECURITY F4 says."""
+    """`eio.disconnect()` leaves a WebSocket open, which is why we close it ourselves (F4)."""
     await client.connect()
     await client.emit("leave_engine", ack=False)
     assert await client.wait_closed() == "engine close"

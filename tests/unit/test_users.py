@@ -34,7 +34,7 @@ def told(store: NotingStore) -> list[Notice | None]:
 async def test_the_sessions_of_a_user_are_listed_oldest_first(
     manager: SessionManager, clock: FakeClock
 ) -> None:
-    """Those that live and are still the user's, with their times."""
+    """Those that live and are still the user's, with their times (S20)."""
     lost, _ = await logged_in(manager, "ann")
     clock.advance(600)
     first, _ = await logged_in(manager, "ann")
@@ -62,7 +62,7 @@ async def test_an_entry_that_is_no_longer_the_users_is_not_listed(
 
 
 async def test_one_session_is_ended_by_its_id(manager: SessionManager, store: NotingStore) -> None:
-    """It says whether there was one; the sockets are told why."""
+    """It says whether there was one; the sockets are told why (S20)."""
     session, paper = await logged_in(manager, "ann")
     assert await manager.destroy(session.id)
     assert not await manager.destroy(session.id)
@@ -72,7 +72,7 @@ async def test_one_session_is_ended_by_its_id(manager: SessionManager, store: No
 
 
 async def test_a_session_is_only_ended_for_its_user(manager: SessionManager) -> None:
-    """An id that a client names is checked against who the client is."""
+    """An id that a client names is checked against who the client is (V7.5.2)."""
     session, _ = await logged_in(manager, "ann")
     anonymous, _ = await visit(manager)
     for user_id in ("eve", ""):
@@ -93,7 +93,7 @@ async def test_what_cannot_be_an_id_does_not_reach_the_store(
 async def test_a_user_is_logged_out_everywhere_but_here(
     manager: SessionManager, store: NotingStore
 ) -> None:
-    """One notice for all of them; other users stay."""
+    """One notice for all of them; other users stay (S20, V7.4.3)."""
     here, here_paper = await logged_in(manager, "ann")
     others = [await logged_in(manager, "ann") for _ in range(3)]
     bob, _ = await logged_in(manager, "bob")
@@ -191,7 +191,7 @@ async def test_an_expired_session_counts_for_nothing(
 async def test_a_hundred_logins_at_once_leave_as_many_as_allowed(
     limited: SessionManager, store: NotingStore
 ) -> None:
-    """The newest, whatever the order in which their steps interleave (SECURITY S21)."""
+    """The newest, whatever the order in which their steps interleave (S21, V7.1.2)."""
     visits = [await visit(limited) for _ in range(100)]
 
     async def login(session: Session, turns: int) -> None:
@@ -288,7 +288,7 @@ async def test_a_limit_that_cannot_be_enforced_does_not_undo_the_login(
 
 
 async def test_a_credential_of_an_ended_session_is_unknown(manager: SessionManager) -> None:
-    """Whoever ended it."""
+    """Whoever ended it (S20, I5, V7.4.2)."""
     session, paper = await logged_in(manager, "ann")
     await manager.destroy_user("ann")
     assert await manager.load(paper.credential) is None

@@ -46,7 +46,7 @@ async def test_visitor_who_does_not_touch_the_session_costs_nothing() -> None:
 
 
 async def test_visitor_who_only_reads_costs_nothing() -> None:
-    """Reading an empty session makes no cookie and no record, however often."""
+    """Reading an empty session makes no cookie and no record, however often (S46, V7.6.2)."""
     store = ProbeStore()
     async with site(HANDLERS, store) as served:
         visitor = served.visitor()
@@ -72,7 +72,7 @@ async def test_visitor_who_writes_gets_one_cookie_and_one_record() -> None:
 
 
 async def test_anonymous_logout_leaves_no_trace() -> None:
-    """destroy() of a session that was never stored makes no record and no cookie."""
+    """destroy() of a session that was never stored makes no record and no cookie (S46)."""
     store = ProbeStore()
     async with site(HANDLERS, store) as served:
         response = await served.visitor().post("/logout")
@@ -82,7 +82,9 @@ async def test_anonymous_logout_leaves_no_trace() -> None:
 
 
 async def test_logout_clears_the_cookie_with_its_attributes() -> None:
-    """The cookie that ends the session has the name, path and flags of the one that began it."""
+    """The cookie that ends the session has the name, path and flags of the one that began it
+    (S18).
+    """
     async with site(HANDLERS) as served:
         visitor = served.visitor()
         begun = (await visitor.post("/login", {"user": "ann"})).headers["Set-Cookie"]
@@ -117,7 +119,7 @@ async def test_first_request_starts_the_manager_also_for_a_new_visitor() -> None
 
 
 async def test_response_that_sets_the_cookie_is_not_cacheable() -> None:
-    """Set-Cookie comes with no-store; whatever used the session varies by Cookie."""
+    """Set-Cookie comes with no-store; whatever used the session varies by Cookie (S39)."""
     async with site(HANDLERS) as served:
         visitor = served.visitor()
         for path in ("/", "/login", "/regenerate", "/logout"):
@@ -235,7 +237,7 @@ async def test_activity_moves_the_deadline_at_most_once_per_touch_interval() -> 
 
 
 async def test_handler_that_is_no_activity_lets_the_session_expire() -> None:
-    """With session_touch = False a page that polls does not keep its session alive."""
+    """With session_touch = False a page that polls does not keep its session alive (S14)."""
     clock = FakeClock()
     store = ProbeStore(clock=clock)
     async with site(HANDLERS, store, idle_timeout=100) as served:
@@ -263,7 +265,7 @@ async def test_what_a_polling_handler_writes_is_stored_without_moving_the_deadli
 
 
 async def test_constant_traffic_does_not_outlive_the_absolute_timeout() -> None:
-    """A session that is never idle ends when its absolute timeout has passed."""
+    """A session that is never idle ends when its absolute timeout has passed (S15, V7.3.2)."""
     clock = FakeClock()
     policy: Any = {"idle_timeout": 100, "absolute_timeout": 300, "touch_interval": 1}
     async with site(HANDLERS, ProbeStore(clock=clock), **policy) as served:

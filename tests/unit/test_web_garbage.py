@@ -66,7 +66,7 @@ async def send(cookies: list[str], which: int) -> None:
 
 
 def test_signed_values_that_are_no_ids_ask_the_store_nothing() -> None:
-    """Validly signed, but not of the form of a credential: refused before any store call."""
+    """Validly signed, but not of the form of a credential: refused before any store call (S2)."""
     store = ProbeStore()
     sessions = SessionManager(store, secret=SECRET)
     line = RequestStartLine("GET", "/", "HTTP/1.1")

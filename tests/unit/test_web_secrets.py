@@ -33,7 +33,9 @@ class Failing(SessionMixin, RequestHandler):
 async def test_no_credential_and_no_value_is_ever_logged(
     caplog: pytest.LogCaptureFixture, expect_log: Any
 ) -> None:
-    """At DEBUG, from login to logout, with forgeries and failures, no cookie and no secret."""
+    """At DEBUG, from login to logout, with forgeries and failures, no cookie and no secret
+    (S35, W23).
+    """
     expect_log("a bug", "500 GET", "503 GET")
     caplog.set_level(logging.DEBUG)
     store, cookies = ProbeStore(), []
@@ -65,7 +67,7 @@ async def test_no_credential_and_no_value_is_ever_logged(
 async def test_error_page_of_an_outage_tells_nothing_of_the_store(
     redis_server: RedisServer, prefix: str
 ) -> None:
-    """The 503 names no address, no key and no exception."""
+    """The 503 names no address, no key and no exception (S47)."""
     async with FaultProxy(redis_server.port) as proxy:
         async with site(HANDLERS, RedisStore(proxy.url, prefix=prefix)) as served:
             visitor = served.visitor()
@@ -78,7 +80,7 @@ async def test_error_page_of_an_outage_tells_nothing_of_the_store(
 
 
 async def test_on_finish_runs_once_and_after_the_save() -> None:
-    """Tornado's hook comes when the response has left, as always."""
+    """Tornado's hook comes when the response has left, as always (T2)."""
     store = ProbeStore()
     seen: list[Any] = []
 
