@@ -244,6 +244,10 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
         def check_xsrf_cookie(self) -> None:
             """Polling POSTs carry no token; the origin rule protects them."""
 
+        def get_compression_options(self) -> dict[str, Any] | None:
+            """Say no: python-socketio's would compress secrets beside what others wrote."""
+            return None
+
         @property
         def max_message_size(self) -> int:
             return int(server.eio.max_http_buffer_size)

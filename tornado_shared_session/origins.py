@@ -55,6 +55,9 @@ class Origins:
         """Judge a request by its Origin, else by its Sec-Fetch-Site."""
         origin = request.headers.get("Origin")
         if origin is None:
+            # Its name in drafts before RFC 6455, which Tornado takes for one too.
+            origin = request.headers.get("Sec-WebSocket-Origin")
+        if origin is None:
             # Browsers leave Origin out of same-origin GETs, and say so.
             return request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
         if origin in self._allowed or origin == f"{request.protocol}://{request.host.lower()}":

@@ -8,6 +8,7 @@ from tests.support.mutants import Mutant
 
 EVENTS = "tests/integration/test_socket_events.py::"
 HANDSHAKE = "tests/integration/test_socket_handshake.py::"
+LOOK_ALIKES = "tests/integration/test_look_alikes.py::"
 POSTS = "tests/integration/test_socket_posts.py::"
 WS = "[websocket]"
 
@@ -42,6 +43,43 @@ TABLE = {
         "shown = await self._is_newer(connection, presented)",
         "shown = False",
         HANDSHAKE + "test_a_newer_credential_ends_the_connection_of_the_older_one[get]",
+    ),
+    "an origin in other letters is the same": (
+        "origins.py",
+        "if origin in self._allowed or",
+        "if origin.lower() in self._allowed or",
+        LOOK_ALIKES + "test_look_alikes_are_refused_before_anything_else[polling]",
+    ),
+    "the beginning of an origin will do": (
+        "origins.py",
+        "if origin in self._allowed or",
+        "if any(map(origin.startswith, self._allowed)) or",
+        LOOK_ALIKES + "test_look_alikes_are_refused_before_anything_else[plain websocket]",
+    ),
+    "only the host of the own origin counts": (
+        "origins.py",
+        'origin == f"{request.protocol}://{request.host.lower()}"',
+        "urlsplit(origin).netloc == request.host.lower()",
+        LOOK_ALIKES + "test_look_alikes_are_refused_before_anything_else[upgrade]",
+    ),
+    "a neighbour that names no Origin is let in": (
+        "origins.py",
+        'request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")',
+        'request.headers.get("Sec-Fetch-Site", "none") != "cross-site"',
+        LOOK_ALIKES
+        + "test_a_request_that_names_no_origin_must_not_come_from_another_site[same-site-poll]",
+    ),
+    "the origin of the old drafts is none": (
+        "origins.py",
+        'origin = request.headers.get("Sec-WebSocket-Origin")',
+        "pass",
+        LOOK_ALIKES + "test_the_origin_of_the_old_drafts_is_an_origin[plain websocket]",
+    ),
+    "compression as python-socketio has it": (
+        "endpoint.py",
+        "            return None\n\n        @property",
+        "            return {}\n\n        @property",
+        LOOK_ALIKES + "test_compression_is_not_agreed_to[websocket]",
     ),
 }
 
