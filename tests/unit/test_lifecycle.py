@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -190,6 +192,28 @@ async def test_closing_waits_for_tasks_and_cancels_those_that_hang() -> None:
     await manager.close()
     assert done == ["quick", "cancelled"]
     assert not manager._tasks
+
+
+async def test_a_task_is_kept_until_it_is_done() -> None:
+    """Though nobody else refers to it, nor to what it waits for (T23)."""
+    manager = SessionManager(MemoryStore())
+    waits: list[weakref.ref[asyncio.Future[None]]] = []
+    done = asyncio.Event()
+
+    async def wait() -> None:
+        future = asyncio.get_running_loop().create_future()
+        waits.append(weakref.ref(future))
+        await future
+        done.set()
+
+    manager.spawn(wait())
+    await asyncio.sleep(0)
+    gc.collect()
+    future = waits[0]()
+    assert future is not None
+    future.set_result(None)
+    await asyncio.wait_for(done.wait(), 1)
+    await manager.close()
 
 
 async def test_a_notice_is_sent_and_acted_on_here_without_the_detour() -> None:
