@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 # before the one that a wheel brought into the virtual environment.
 export PATH := $(PATH):$(CURDIR)/$(BIN)
 
-.PHONY: help setup js demo test test-long test-oldest lint bench clean
+.PHONY: help setup js demo test test-long test-oldest lint docs bench clean
 
 help:
 	@echo "make demo    serve the demo page at http://127.0.0.1:8888 (PORT=... IDLE=... REDIS_URL=...)"
@@ -18,6 +18,7 @@ help:
 	@echo "make test-long    run the proofs of the four promises at their full size, which takes an hour"
 	@echo "make test-oldest  run the quick tests on the oldest versions that setup.py allows"
 	@echo "make lint    ruff and mypy --strict"
+	@echo "make docs    write docs/security.md anew, from its rows and the tests that show them"
 	@echo "make bench   measure the cost per request and per event"
 	@echo "make js      fetch the JavaScript socket.io-client into .cache/"
 	@echo "make clean   remove everything that make has made"
@@ -80,6 +81,9 @@ lint: $(READY)
 	@$(BIN)/python -m ruff check .
 	@$(BIN)/python -m ruff format --check .
 	@$(BIN)/python -m mypy --strict
+
+docs: $(READY)
+	@$(BIN)/python -m tests.support.security_map
 
 bench: $(READY)
 	@$(BIN)/python -m benchmarks $(ARGS)

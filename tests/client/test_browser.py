@@ -148,7 +148,9 @@ async def test_a_counter_moved_by_both_ways_at_once_misses_nothing(
 async def test_the_cookie_is_hidden_from_scripts_and_says_what_it_should(
     browser: Browser, apps: list[AppProcess]
 ) -> None:
-    """HttpOnly, SameSite=Lax, for the whole host, until the browser closes; gone after a logout."""
+    """HttpOnly, SameSite=Lax, for the whole host, until the browser closes; gone after a logout
+    (S13, W7).
+    """
     page = await browser.new_page()
     await page.goto(f"{apps[0].url}/whoami")
     assert await page.cookies() == {}
@@ -183,7 +185,7 @@ async def test_bytes_pass_both_ways_in_the_browser(
 async def test_a_page_of_another_site_gets_no_socket(
     browser: Browser, apps: list[AppProcess], transport: str
 ) -> None:
-    """Though the browser would send the visitor's cookie along with it."""
+    """Though the browser would send the visitor's cookie along with it (S22, W5)."""
     url = apps[0].url
     page = await visit(browser, url)
     await page.evaluate("login('ada')")

@@ -120,7 +120,7 @@ async def test_a_page_of_a_listed_origin_uses_the_session(
 
 
 async def test_a_page_of_another_origin_uses_nothing(origins: Origins, browser: Browser) -> None:
-    """It reads no response, writes nothing, and opens no socket."""
+    """It reads no response, writes nothing, and opens no socket (S22)."""
     api = origins.api.url
     page = await visit(browser, origins.other, api)
     for ask in ("ask('GET')", "ask('PUT')", "ask('POST', new URLSearchParams({note: 'x'}))"):

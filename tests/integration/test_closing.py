@@ -106,7 +106,7 @@ async def test_an_upgrade_that_is_given_up_leaves_polling_as_it_was(a: Site) -> 
 
 
 async def test_an_upgrade_that_comes_late_finds_the_door_closed(a: Site) -> None:
-    """A connection that is being closed is not upgraded any more."""
+    """A connection that is being closed is not upgraded any more (I5)."""
     jar = await a.visitor()
     async with a.client("polling", jar) as client:
         await client.connect()

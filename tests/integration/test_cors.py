@@ -192,7 +192,9 @@ async def test_an_application_without_a_manager_says_so() -> None:
 
 @pytest.mark.parametrize("value", ["*", ["*"], [OK + "/"], ["ok.example"], ["https://OK.example"]])
 def test_the_managers_origins_are_checked_when_it_is_made(value: Any) -> None:
-    """A wildcard, a path, no scheme, what no browser sends: an error that names the setting."""
+    """A wildcard, a path, no scheme, what no browser sends: an error that names the setting
+    (S23).
+    """
     with pytest.raises(ConfigurationError, match="cors_allowed_origins"):
         SessionManager(ProbeStore(), cors_allowed_origins=value)
 

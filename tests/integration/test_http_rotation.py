@@ -59,7 +59,7 @@ async def test_login_as_another_user_clears_the_data() -> None:
 async def test_superseded_credential_is_unknown_after_the_grace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Within rotation_grace it neither sets nor clears a cookie; after that it starts anew."""
+    """Within rotation_grace it neither sets nor clears a cookie; after that it starts anew (S5)."""
     async with site(HANDLERS, rotation_grace=60) as served:
         visitor = served.visitor()
         await visitor.post("/", {"note": "x"})

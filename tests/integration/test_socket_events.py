@@ -35,7 +35,7 @@ async def end_silently(redis_url: str, prefix: str, id: str) -> None:
 async def test_an_event_after_the_end_runs_no_handler(
     deaf: Site, redis_url: str, prefix: str, transport: str
 ) -> None:
-    """No handler, no acknowledgement, and the transport closes."""
+    """No handler, no acknowledgement, and the transport closes (I5, W8)."""
     jar = await deaf.visitor()
     async with deaf.client(transport, jar) as client:
         await client.connect()
@@ -67,7 +67,7 @@ async def test_an_acknowledgement_after_the_end_resolves_nothing(
 
 
 async def test_an_event_after_a_rotation_runs_no_handler(deaf: Site, transport: str) -> None:
-    """The credential it came in with was replaced: closed in reconnect mode."""
+    """The credential it came in with was replaced: closed in reconnect mode (S6, I5)."""
     jar = await deaf.visitor()
     async with deaf.client(transport, dict(jar)) as client:
         await client.connect()

@@ -47,7 +47,7 @@ async def test_reading_costs_no_token(a: Site) -> None:
 
 
 async def test_a_login_hands_out_a_new_token(a: Site) -> None:
-    """The one before authenticates nobody, gets no new one, and cannot write."""
+    """The one before authenticates nobody, gets no new one, and cannot write (S5)."""
     token = await token_of(a, note="mine")
     response = await a.http().post("/login", {"user": "ann"}, headers=bearer(token))
     new = response.headers["Session-Token"]

@@ -124,7 +124,7 @@ async def test_an_event_beside_a_login_waits_for_it(a: Site) -> None:
 async def test_a_login_over_http_brings_the_sockets_back_with_the_new_token(
     a: Site, transport: str
 ) -> None:
-    """They are closed, and auth with the new token is a valid one."""
+    """They are closed, and auth with the new token is a valid one (S6)."""
     token = await token_of(a, note="mine")
     async with a.client(transport) as client:
         await enter(client, token)

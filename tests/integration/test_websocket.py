@@ -36,7 +36,7 @@ def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
 async def test_it_is_closed_with_1008_and_the_reason_in_every_process(
     redis_url: str, prefix: str, what: str, reason: str, path: str
 ) -> None:
-    """Within a second, by a request to another process."""
+    """Within a second, by a request to another process (I4, W9)."""
     async with start_apps(APP, "--redis", redis_url, "--prefix", prefix) as (a, b):
         jar = await visitor(a.url)
         old = CookieJar(jar)
@@ -67,7 +67,7 @@ async def test_a_silent_socket_is_closed_at_its_expiry(redis_url: str, prefix: s
 
 
 async def test_the_reload_alone_closes_it(redis_url: str, prefix: str) -> None:
-    """Without notices and deadlines: within one reload_interval and a second."""
+    """Without notices and deadlines: within one reload_interval and a second (I4)."""
     async with site(redis=redis_url, prefix=prefix, reload_interval=1, **RELOAD_ALONE) as a:
         jar = await a.visitor()
         async with await Socket.connect(a.url, "/ws", jar) as socket:

@@ -126,7 +126,7 @@ async def test_a_store_that_is_down_is_a_503(own_redis: RedisServer, prefix: str
 async def test_the_managers_origins_decide_before_the_101(
     redis_url: str, prefix: str, origin: str, fetch_site: str, status: int
 ) -> None:
-    """Also where Tornado would not ask; whom they refuse gets no record and no cookie."""
+    """Also where Tornado would not ask; whom they refuse gets no record and no cookie (S22, T9)."""
     async with site(redis=redis_url, prefix=prefix, origin=["https://ok.example"]) as a:
         own = a.url if origin == "same" else origin
         headers = {"Origin": own, "Sec-Fetch-Site": fetch_site}

@@ -152,7 +152,7 @@ def limited(store: NotingStore, events: list[SessionEvent]) -> SessionManager:
 
 
 async def test_the_oldest_session_gives_way(limited: SessionManager, store: NotingStore) -> None:
-    """With the reason "replaced", and only sessions of the same user."""
+    """With the reason "replaced", and only sessions of the same user (V7.1.2)."""
     bob, _ = await logged_in(limited, "bob")
     first, second, third = [(await logged_in(limited, "ann"))[0] for _ in range(3)]
     assert await store.index_list("ann") == [second.id, third.id]
