@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,8 @@ async def test_ten_thousand_late_saves_bring_nothing_back(
     other = one if kind == "memory" else RedisStore(redis_url, prefix=prefix)
     chance = random.Random(3)
     ids: list[str] = []
+    late: list[dict[str, Any]]
+    race: list[Any]
     saved = refused = 0
     for _ in range(0, RACES, AT_ONCE):
         made = [Credential.generate() for _ in range(AT_ONCE)]
@@ -33,12 +36,9 @@ async def test_ten_thousand_late_saves_bring_nothing_back(
         await asyncio.gather(*(one.create(Record(m, 1, 1, 60, {}), 60) for m in metas.values()))
         work = []
         for id, meta in metas.items():
-            late = [
-                other.commit(Delta(id, 1, 60, set={b"late": b"1"})),
-                other.commit(Delta(id, 1, 60, meta=meta)),
-                other.commit(Delta(id, 1, 60)),
-            ]
-            race = [one.delete(id), *late]
+            late = [{"set": {b"late": b"1"}}, {"meta": meta}, {}]
+            race = [chance.choice((one, other)).delete(id)]
+            race += [chance.choice((one, other)).commit(Delta(id, 1, 60, **x)) for x in late]
             chance.shuffle(race)
             work += race
         outcomes = await asyncio.gather(*work, return_exceptions=True)
@@ -47,7 +47,7 @@ async def test_ten_thousand_late_saves_bring_nothing_back(
         refused += sum(isinstance(outcome, SessionEnded) for outcome in outcomes)
         ids += metas
     assert saved + refused == 3 * RACES
-    assert min(saved, refused) > RACES / 10  # both happened, again and again
+    assert min(saved, refused) > RACES / 20  # both happened, again and again
     assert not any(await one.peek(ids))
     if kind == "redis":
         async with raw_redis(redis_url) as redis:
