@@ -115,7 +115,7 @@ async def test_what_cannot_be_sent_fails_its_own_caller_only(store: RedisStore) 
 
 
 async def test_a_refused_write_is_one_error_and_changes_nothing(prefix: str) -> None:
-    """Redis is out of memory (R8); reading goes on, and deleting makes room (R8)."""
+    """Redis is out of memory; reading goes on, and deleting makes room (R8)."""
     binary = RedisServer.find_binary()
     with RedisServer(binary, ["--maxmemory", "4mb", "--maxmemory-policy", "noeviction"]) as server:
         store = RedisStore(server.url, prefix=prefix)
