@@ -1,5 +1,6 @@
 // The demo page. Nothing is polled: what it shows was answered over HTTP
-// or pushed through the socket, so the countdown really runs out.
+// or pushed through the socket, so the countdown really runs out. The
+// other two scripts, for the chat and the devices, use what is here.
 "use strict";
 
 const $ = (id) => document.getElementById(id);
@@ -13,6 +14,14 @@ let socket = null;
 let deadline = null; // in performance.now() milliseconds
 let savedNote = "";
 let endedId = ""; // of the session that ended last
+let user = null; // who is logged in
+
+const WHY = {
+  logged_out: "You logged out, and with this tab every other one of this browser.",
+  revoked: "Another of your devices has logged this one out.",
+  replaced: "You have logged in on so many devices that this one, the oldest, was logged out.",
+  expired: `Nobody clicked for ${IDLE} s, so the session has expired.`,
+};
 
 // -- the log ---------------------------------------------------------------
 
@@ -32,28 +41,48 @@ function log(kind, text) {
 
 // -- what is shown ---------------------------------------------------------
 
-function show(state) {
+function show(state, pushed = false) {
   if (state.id === null) return; // nothing is stored yet, so there is nothing to show
   if (state.id === endedId) return; // an answer that was on its way when the session ended
+  const same = state.id === $("id").title;
   // Two processes push: what one of them saw may arrive after newer news of the other.
-  if (state.id === $("id").title && state.count < Number($("count").textContent)) return;
+  if (same && state.count < Number($("count").textContent)) return;
   $("id").textContent = state.id.slice(0, 12) + "…";
   $("id").title = state.id;
-  $("user").textContent = state.user ?? "nobody";
-  $("who").textContent = state.user ?? "";
-  $("logged-in").hidden = state.user === null;
-  $("login").hidden = state.user !== null;
+  showUser(state.user);
   $("count").textContent = state.count;
-  // An edit in progress is not overwritten by somebody else's saved note.
-  if ($("note").value === savedNote) $("note").value = state.note;
-  savedNote = state.note;
+  // A note has no number. What the socket pushes comes in order, but an
+  // answer may be overtaken by it, so it counts only where nothing is pushed.
+  if (pushed || !same || !socket.connected) {
+    // An edit in progress is not overwritten by somebody else's saved note.
+    if ($("note").value === savedNote) $("note").value = state.note;
+    savedNote = state.note;
+  }
   deadline = performance.now() + state.left * 1000;
   $("renew").hidden = true;
   tick();
 }
 
+function showUser(name) {
+  if (user !== null && name === null) showNotice("You are logged out: the session ended meanwhile.");
+  if (user === null && name !== null) $("notice").hidden = true;
+  if (user !== name) clearChat();
+  user = name;
+  $("user").textContent = name ?? "nobody";
+  $("who").textContent = name ?? "";
+  $("logged-in").hidden = name === null;
+  $("login").hidden = name !== null;
+  showChat();
+  showDevices(name === null ? [] : devices);
+}
+
+function showNotice(text) {
+  $("notice-text").textContent = text;
+  $("notice").hidden = false;
+}
+
 function showEnd(reason) {
-  if (reason === "rotated") return; // the session lives on, under a new credential
+  if (reason === "rotated" || reason === "shutdown") return; // the session lives on
   $("ended").textContent = `${reason}, ${new Date().toLocaleTimeString([], { hour12: false })}`;
   endedId = $("id").title || endedId;
   deadline = null;
@@ -62,9 +91,10 @@ function showEnd(reason) {
   $("count").textContent = 0;
   $("id").textContent = "–";
   $("id").title = "";
-  $("user").textContent = "nobody";
-  $("logged-in").hidden = true;
-  $("login").hidden = false;
+  if (user !== null) {
+    showUser(null);
+    showNotice(WHY[reason] ?? `The session has ended: ${reason}.`);
+  }
   tick();
 }
 
@@ -77,12 +107,14 @@ function tick() {
     deadline === null ? "no session" : left > 0 ? "until it expires, unless you click" : "expired";
   $("bar").style.width = `${Math.min(100, (100 * left) / IDLE)}%`;
   $("bar").dataset.low = String(left < Math.min(20, IDLE / 4));
+  tickDevices();
 }
 
 function showStatus(state, text) {
   $("status").dataset.state = state;
   $("status-text").textContent = text;
   for (const id of ["count-socket", "note-socket"]) $(id).disabled = state !== "on";
+  showChat();
 }
 
 // -- over HTTP -------------------------------------------------------------
@@ -139,8 +171,10 @@ function connect() {
   });
   socket.on("state", (state) => {
     log("state", `count ${state.count}, by :${state.port}`);
-    show(state);
+    show(state, true);
   });
+  listenToChat(socket);
+  listenToDevices(socket);
   socket.on("session_ended", ({ reason }) => {
     log("session_ended", reason);
     showEnd(reason);
@@ -163,14 +197,20 @@ function connect() {
   socket.io.on("reconnect_attempt", (attempt) => log("reconnect", `attempt ${attempt}`));
 }
 
-async function ask(event, ...values) {
+async function call(event, ...values) {
   try {
-    const state = await socket.timeout(3000).emitWithAck(event, ...values);
-    $("socket-by").textContent = `answered by process ${state.pid}`;
-    show(state);
+    return await socket.timeout(3000).emitWithAck(event, ...values);
   } catch {
     log("no answer", event); // the session had ended: no handler ran
+    return null;
   }
+}
+
+async function ask(event, ...values) {
+  const state = await call(event, ...values);
+  if (state === null) return;
+  $("socket-by").textContent = `answered by process ${state.pid}`;
+  show(state);
 }
 
 // -- buttons ---------------------------------------------------------------
@@ -203,5 +243,11 @@ $("logout").onclick = () => http("POST", "/logout");
 $("renew").onclick = () => socket.connect();
 $("clear").onclick = () => $("log").replaceChildren();
 
-setInterval(tick, 250);
-connect();
+$("notice-login").onclick = () => $("name").focus();
+$("notice-close").onclick = () => { $("notice").hidden = true; };
+
+addEventListener("DOMContentLoaded", () => { // the other scripts are there
+  showUser(null);
+  setInterval(tick, 250);
+  connect();
+});

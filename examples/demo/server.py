@@ -1,7 +1,6 @@
 """One process of the demo: a page and a Socket.IO server on one session.
 
-The launcher (`__main__.py`) starts it, once or twice, and says everything
-by environment: it must be the same in each process.
+The launcher (`__main__.py`) starts it, once or twice.
 """
 
 import asyncio
@@ -13,42 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import socketio
+import chat
+import devices
 import tornado.web
+from shared import IDLE, ORIGINS, PORT, PORTS, REDIS_URL, WHO, BaseHandler, sessions, sio
 
-from tornado_shared_session import (
-    MemoryStore,
-    RedisStore,
-    Session,
-    SessionManager,
-    SessionMixin,
-    SessionServer,
-    get_tornado_handler,
-)
+from tornado_shared_session import Session, get_tornado_handler
 
 HERE = Path(__file__).parent
 CLIENT = HERE.parents[1] / ".cache/js/node_modules/socket.io-client/dist"
-
-PORT = int(os.environ["DEMO_PORT"])
-PORTS = [int(port) for port in os.environ["DEMO_PORTS"].split(",")]
-IDLE = float(os.environ["DEMO_IDLE"])
-REDIS_URL = os.environ.get("REDIS_URL")
-
-# The page of one port may call the other one; nobody else may.
-ORIGINS = [f"http://{host}:{port}" for host in ("127.0.0.1", "localhost") for port in PORTS]
-
-sessions = SessionManager(
-    RedisStore(REDIS_URL, prefix="tss-demo:") if REDIS_URL else MemoryStore(),
-    idle_timeout=IDLE,
-    touch_interval=0,  # the page shows the deadline, so each request moves it
-    reload_interval=min(15, IDLE / 3),
-)
-sio = SessionServer(
-    sessions,
-    cors_allowed_origins=ORIGINS,
-    # Carries what one process emits to the sockets of the other one.
-    client_manager=socketio.AsyncRedisManager(REDIS_URL, channel="tss-demo") if REDIS_URL else None,
-)
 
 
 def bump(session: Session) -> int:
@@ -66,8 +38,7 @@ def view(session: Session) -> dict[str, Any]:
         "note": session.get("note", ""),
         # Seconds, not a time of day: the browser's clock may be wrong.
         "left": (expires - datetime.now(UTC)).total_seconds() if expires else None,
-        "port": PORT,
-        "pid": os.getpid(),
+        **WHO,
     }
 
 
@@ -75,19 +46,9 @@ async def share(session: Session) -> dict[str, Any]:
     """Show the session to each of its sockets, in both processes."""
     state = view(session)
     await sio.emit("state", state, room=session.room)
+    if session.user_id is not None:
+        await sio.emit("seen", session.id, room=session.user_room)
     return state
-
-
-class BaseHandler(SessionMixin, tornado.web.RequestHandler):
-    def set_default_headers(self) -> None:
-        # For the page of the other port. Whether a POST is let in at all
-        # is decided by Tornado's cross_origin_protection, from the same list.
-        origin = self.request.headers.get("Origin")
-        if origin in ORIGINS:
-            self.set_header("Access-Control-Allow-Origin", origin)
-            self.set_header("Access-Control-Allow-Credentials", "true")
-        self.set_header("Vary", "Origin")
-        self.set_header("Cache-Control", "no-store")
 
 
 class Page(tornado.web.RequestHandler):
@@ -122,15 +83,33 @@ class Login(BaseHandler):
         name = self.get_body_argument("name", "").strip()[:40]
         if not name:
             raise tornado.web.HTTPError(400, reason="A name is needed")
+        before = self.session.user_id
         # A new credential: the sockets come back with it, and hear then.
         await self.session.login(name)
+        devices.changed(before, name)
         self.write(view(self.session))
 
 
 class Logout(BaseHandler):
     async def post(self) -> None:
+        user = self.session.user_id
         await self.session.destroy()
-        self.write({"port": PORT, "pid": os.getpid()})
+        devices.changed(user)
+        self.write(WHO)
+
+
+@sio.event  # type: ignore[untyped-decorator]
+async def connect(sid: str, environ: dict[str, Any]) -> None:
+    session = await sio.get_session(sid)
+    if session.user_id is not None:
+        sio.local(sid)["user"] = session.user_id  # an ended session does not say whose it was
+        await sio.enter_room(sid, chat.ROOM)
+        devices.changed(session.user_id)
+
+
+@sio.event  # type: ignore[untyped-decorator]
+async def disconnect(sid: str, reason: str) -> None:
+    devices.changed(sio.local(sid).get("user"))
 
 
 @sio.event  # type: ignore[untyped-decorator]
@@ -168,9 +147,16 @@ async def main() -> None:
             (r"/note", Note),
             (r"/login", Login),
             (r"/logout", Logout),
+            (r"/logout/others", devices.LogoutOthers),
+            (r"/logout/everywhere", devices.LogoutEverywhere),
+            (r"/revoke", devices.Revoke),
             (r"/socket.io/", get_tornado_handler(sio)),
             (r"/client/(.*)", tornado.web.StaticFileHandler, {"path": CLIENT}),
-            (r"/((?:app\.js|style\.css))", tornado.web.StaticFileHandler, {"path": HERE}),
+            (
+                r"/((?:app|chat|devices)\.js|style\.css)",
+                tornado.web.StaticFileHandler,
+                {"path": HERE},
+            ),
         ],
         cookie_secret=os.environ["DEMO_SECRET"],
         session_manager=sessions,
