@@ -6,7 +6,7 @@ const KEPT = 100; // messages
 function showChat() {
   const ready = user !== null && socket?.connected;
   for (const id of ["words", "send"]) $(id).disabled = !ready;
-  $("words").placeholder = ready ? `Say something, ${user}` : "";
+  $("words").placeholder = ready ? "Say something" : "";
   $("messages").dataset.empty =
     user === null ? "Log in to chat with everybody on this demo." : "Nothing was said since you came.";
 }
@@ -22,7 +22,7 @@ function addMessage({ user: author, text, port }) {
   const by = document.createElement("b");
   by.textContent = author;
   const when = document.createElement("small");
-  const time = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const time = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
   when.textContent = `${time}, by :${port}`;
   const words = document.createElement("p");
   words.textContent = text; // never innerHTML

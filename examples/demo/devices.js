@@ -18,15 +18,15 @@ function isThis(device) {
 function makeRow(device) {
   const row = document.createElement("li");
   row.dataset.id = device.id;
+  const button = document.createElement("button"); // first, so that the rest flows around it
+  button.textContent = "Log out";
+  button.onclick = () => (isThis(device) ? http("POST", "/logout") : revoke(device));
+  row.append(button);
   for (const [tag, part] of [["strong", "name"], ["em", "badge"], ["small", "sockets"], ["small", "times"]]) {
     const element = document.createElement(tag);
     element.dataset.part = part;
     row.append(element);
   }
-  const button = document.createElement("button");
-  button.textContent = "Log out";
-  button.onclick = () => (isThis(device) ? http("POST", "/logout") : revoke(device));
-  row.append(button);
   return row;
 }
 

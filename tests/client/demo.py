@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -12,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from tests.support.browser import Browser, Page
 from tests.support.processes import ROOT
 
 MARK = "TSS_DEMO_TEST"
@@ -24,6 +27,7 @@ class Demo:
     def __init__(self, folder: Path, port: int, **env: str) -> None:
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        self.second = f"http://127.0.0.1:{port + 1}"
         self.temporary = folder / "tmp"
         self.temporary.mkdir(exist_ok=True)
         self.mark = uuid.uuid4().hex
@@ -119,14 +123,17 @@ def processes_with(variable: str) -> list[tuple[int, str]]:
 
 
 def free_ports() -> int:
-    """Return a free port whose neighbour is free too."""
+    """Return a free port whose neighbour is free too.
+
+    From below those that the system gives to whoever asks for any: such
+    a port could be gone before the launcher has come to bind it.
+    """
     while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
-            with suppress(OSError, OverflowError):
-                two.bind(("127.0.0.1", port + 1))
-                return port
+        port = 10_000 + 2 * secrets.randbelow(11_000)
+        with socket.socket() as one, socket.socket() as two, suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            two.bind(("127.0.0.1", port + 1))
+            return port
 
 
 @asynccontextmanager
@@ -145,3 +152,52 @@ async def running(folder: Path, **env: str) -> AsyncIterator[Demo]:
         assert "Traceback" not in demo.output, demo.output
     finally:
         await demo.close()
+
+
+# The page ---------------------------------------------------------------
+
+
+async def tab(
+    browser: Browser, url: str, *, context: str | None = None, agent: str | None = None
+) -> Page:
+    """Open the page, as some user agent, and wait until it shows its session."""
+    page = await browser.new_page(context=context)
+    if agent is not None:
+        await page.send("Network.setUserAgentOverride", userAgent=agent)
+    await page.goto(url)
+    await page.wait_for("socket.connected && $('id').title")
+    await page.wait_for("$('socket-by').textContent.startsWith('answered')")
+    return page
+
+
+async def text(page: Page, id: str) -> str:
+    """Return what an element shows."""
+    return str(await page.evaluate(f"$('{id}').textContent"))
+
+
+async def write(page: Page, id: str, value: str) -> None:
+    """Type into a field."""
+    await page.evaluate(f"$('{id}').value = {json.dumps(value)}")
+
+
+async def logged(page: Page) -> list[str]:
+    """Return the log's lines as "kind detail", newest first."""
+    lines: list[str] = await page.evaluate(
+        "[...$('log').children].map((li) => [...li.children].slice(1)"
+        ".map((part) => part.textContent).join(' '))"
+    )
+    return lines
+
+
+async def login(page: Page, name: str) -> None:
+    """Log in and wait until the socket has come back with it."""
+    await write(page, "name", name)
+    await page.click("#login .primary")
+    await page.wait_for(f"user === {json.dumps(name)} && socket.connected && devices.length")
+
+
+async def say(page: Page, words: str) -> None:
+    """Say something in the chat and wait until it was accepted."""
+    await write(page, "words", words)
+    await page.click("#send")
+    await page.wait_for("$('words').value === ''")

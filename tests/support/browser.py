@@ -172,7 +172,7 @@ class Page:
             raise BrowserError(f"{expression[:200]}: {thrown}")
         return result["result"].get("value")
 
-    async def wait_for(self, expression: str, timeout: float = 5.0) -> Any:
+    async def wait_for(self, expression: str, timeout: float = 20.0) -> Any:
         """Return the first truthy value of an expression; the page looks each 20 ms."""
         look = (
             "new Promise((found, failed) => {"
