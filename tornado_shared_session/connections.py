@@ -117,6 +117,11 @@ class Connection(abc.ABC):
         self.reason = reason
         self._close(reason, final=reason in FINAL)
 
+    @property
+    def live(self) -> bool:
+        """Whether somebody is at the other end: neither on the way in nor on the way out."""
+        return self.phase is Phase.OPEN
+
     def outlives(self, reason: str) -> bool:
         """Whether it goes on all the same: what ended is a credential that it replaced itself."""
         return False

@@ -180,8 +180,9 @@ class Sockets:
         notice = self._notice
         if notice.reason and self._watcher is not None:
             await self._watcher.look(notice.ids, notice.reason)
-        phase = Phase.ENDED if notice.reason else Phase.OPEN
-        return [sum(one.phase is phase for one in some) for some in self._found]
+        if notice.reason:
+            return [sum(one.phase is Phase.ENDED for one in some) for some in self._found]
+        return [sum(one.live for one in some) for some in self._found]
 
 
 class Inquiry:

@@ -132,6 +132,11 @@ class SocketConnection(Connection):
         self.warned = 0.0
         self._left: asyncio.Event | None = None
 
+    @property
+    def live(self) -> bool:
+        """Whether it is connected to a namespace; a mere transport is soon closed."""
+        return super().live and bool(self.sids)
+
     def shows_another_secret(self, credentials: list[Credential]) -> bool:
         """Whether of its session there is only an older, or a newer, credential."""
         if self.tokens is not None and self.tokens.shown == {one.digest for one in credentials}:

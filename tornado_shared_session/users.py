@@ -32,7 +32,8 @@ class SessionInfo:
         last_seen: its last activity, aware, UTC; to within `touch_interval`,
             and in its last `idle_timeout` before `absolute_timeout` not
             later than the beginning of that.
-        sockets: how many are open, in all processes that answered.
+        sockets: how many are open, in all processes that answered; of
+            Socket.IO, those that are connected to a namespace.
         address, user_agent: of the request that logged in, or replaced
             the credential since; "" if unknown. The client wrote the
             latter: escape it, and believe neither.

@@ -62,6 +62,20 @@ async def test_the_sockets_of_every_process_are_closed_and_counted(
             assert await client.wait_for("session_ended") == {"reason": "revoked"}
 
 
+async def test_a_socket_that_took_its_leave_is_not_counted(a: Site) -> None:
+    """Nor is one that did not come yet: only their transports are there."""
+    jar = await ann(a)
+    async with a.client("websocket", jar) as client:
+        await client.open()
+        assert [info.sockets for info in await a.manager.list_user("ann")] == [0]
+        await client.connect()
+        assert [info.sockets for info in await a.manager.list_user("ann")] == [1]
+        await client.disconnect()
+        await until(lambda: not a.sio.manager.rooms)
+        assert len(a.manager.connections) == 1
+        assert [info.sockets for info in await a.manager.list_user("ann")] == [0]
+
+
 async def test_what_is_kept_is_not_counted(a: Site, b: Site) -> None:
     """Log out everywhere else."""
     await listening(a, b)

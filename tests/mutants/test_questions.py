@@ -84,6 +84,12 @@ TABLE = {
         "tests/integration/test_session_cap.py"
         "::test_a_hundred_parallel_logins_never_leave_more_than_the_cap[websocket]",
     ),
+    "a mere transport counts as a socket": (
+        "transport.py",
+        " and bool(self.sids)",
+        "",
+        QUESTIONS + "test_a_socket_that_took_its_leave_is_not_counted",
+    ),
     "a script never subscribes": (
         "questions.py",
         "if self.watcher is None and self._listener is None:",
