@@ -50,7 +50,7 @@ async def other_browser() -> AsyncIterator[Browser]:
 async def test_two_browsers_chat_and_log_each_other_out(
     browser: Browser, other_browser: Browser, tmp_path: Path
 ) -> None:
-    """Devices come and go live, one is revoked and says why, then all are; a third user stays."""
+    """Devices come and go live, one is revoked and says why, then all; a third user stays (S20)."""
     async with running(tmp_path) as demo:
         here = await tab(browser, demo.url)
         there = await tab(other_browser, demo.second, agent=FIREFOX)
@@ -197,7 +197,7 @@ class Visitor:
 
 
 async def test_nobody_sees_or_ends_the_devices_of_others(tmp_path: Path) -> None:
-    """Not by a guessed id, not without a login, not from a foreign page."""
+    """Not by a guessed id, not without a login, not from a foreign page (S20)."""
     async with running(tmp_path) as demo:
         async with (
             Visitor(demo).logged_in("Ada") as ada,
@@ -216,7 +216,8 @@ async def test_nobody_sees_or_ends_the_devices_of_others(tmp_path: Path) -> None
             assert (await eve.http.post("/logout/others")).code == 200
             for device in (ada, phone):
                 assert (await device.socket.emit("look"))["user"] == "Ada"
-            # Whatever went out before this has arrived with it.
+            # Whatever this process sent before has arrived with the last of it.
+            await ada.socket.emit("count")
             await ada.socket.emit("say", "anybody here?")
             await eve.socket.wait_for("said")
             lists = [each.args[0]["list"] for each in eve.socket.events if each.name == "devices"]
@@ -231,7 +232,7 @@ async def test_nobody_sees_or_ends_the_devices_of_others(tmp_path: Path) -> None
 
 
 async def test_devices_are_named_in_human_words_and_capped(tmp_path: Path) -> None:
-    """What a client says of itself is only ever looked at; the seventh login ends the first."""
+    """What a client says of itself is only ever looked at; the seventh login ends the first (S21)."""
     async with running(tmp_path) as demo:
         agents = list(AGENTS)
         async with Visitor(demo, agents[0]).logged_in("Ada") as oldest:
