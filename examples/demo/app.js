@@ -76,8 +76,9 @@ function showUser(name) {
   showDevices(name === null ? [] : devices);
 }
 
-function showNotice(text) {
+function showNotice(text, reason = "") {
   $("notice-text").textContent = text;
+  $("notice").dataset.reason = reason;
   $("notice").hidden = false;
 }
 
@@ -93,7 +94,7 @@ function showEnd(reason) {
   $("id").title = "";
   if (user !== null) {
     showUser(null);
-    showNotice(WHY[reason] ?? `The session has ended: ${reason}.`);
+    showNotice(WHY[reason] ?? `The session has ended: ${reason}.`, reason);
   }
   tick();
 }
@@ -235,9 +236,10 @@ $("count-http").onclick = () => post("/count");
 $("count-socket").onclick = () => ask("count");
 $("note-http").onclick = () => post("/note", { note: $("note").value });
 $("note-socket").onclick = () => ask("note", $("note").value);
-$("login").onsubmit = (event) => {
+$("login").onsubmit = async (event) => {
   event.preventDefault();
-  post("/login", { name: $("name").value });
+  await post("/login", { name: $("name").value });
+  if (user !== null) $("h-login").focus(); // the form is gone
 };
 $("logout").onclick = () => http("POST", "/logout");
 $("renew").onclick = () => socket.connect();

@@ -194,6 +194,7 @@ async def login(page: Page, name: str) -> None:
     await write(page, "name", name)
     await page.click("#login .primary")
     await page.wait_for(f"user === {json.dumps(name)} && socket.connected && devices.length")
+    assert await page.evaluate("document.activeElement.id") == "h-login"
 
 
 async def say(page: Page, words: str) -> None:

@@ -125,6 +125,15 @@ async def test_without_redis_one_process_keeps_sessions_in_memory(tmp_path: Path
         http = HTTPTestClient(demo.url)
         assert b"no Redis was found" in (await http.get("/")).body
         assert json.loads((await http.post("/count")).body)["count"] == 1
+        other = HTTPTestClient(demo.url)
+        for device in (http, other):
+            assert (await device.post("/login", {"name": "Ada"})).code == 200
+        async with SocketIOTestClient(demo.url, cookies=http.cookies) as client:
+            await client.connect()
+            one, two = (await client.wait_for("devices"))["list"]
+            assert (one["sockets"], two["sockets"]) == (1, 0)
+            assert (await other.post("/revoke", {"id": one["id"]})).code == 200
+            assert await client.wait_for("session_ended") == {"reason": "revoked"}
         with pytest.raises(OSError, match=r"(?i)refused"):
             await HTTPTestClient(f"http://127.0.0.1:{demo.port + 1}").get("/")
 

@@ -232,7 +232,7 @@ async def test_nobody_sees_or_ends_the_devices_of_others(tmp_path: Path) -> None
 
 
 async def test_devices_are_named_in_human_words_and_capped(tmp_path: Path) -> None:
-    """What a client says of itself is only ever looked at; the seventh login ends the first (S21)."""
+    """What a client says of itself is only looked at; the seventh login ends the first (S21)."""
     async with running(tmp_path) as demo:
         agents = list(AGENTS)
         async with Visitor(demo, agents[0]).logged_in("Ada") as oldest:
