@@ -17,7 +17,7 @@ let endedId = ""; // of the session that ended last
 let user = null; // who is logged in
 
 const WHY = {
-  logged_out: "You logged out, and with this tab every other one of this browser.",
+  logged_out: "You logged out, in every tab of this browser.",
   revoked: "Another of your devices has logged this one out.",
   replaced: "You have logged in on so many devices that this one, the oldest, was logged out.",
   expired: `Nobody clicked for ${IDLE} s, so the session has expired.`,

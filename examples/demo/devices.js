@@ -101,7 +101,7 @@ async function revoke(device) {
 
 async function logOut(path) {
   const done = await http("POST", path);
-  if (done !== null) log("logged out", `${done.sessions} other devices with ${done.sockets} sockets`);
+  if (done !== null) log("logged out", `other devices: ${done.sessions}, their sockets: ${done.sockets}`);
 }
 
 $("logout-others").onclick = () => logOut("/logout/others");
