@@ -62,7 +62,7 @@ def _copy(root: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__")
     for name in (PACKAGE, "tests"):
         shutil.copytree(ROOT / name, root / name, ignore=ignored)
-    for name in ("pyproject.toml", ".cache", "examples"):
+    for name in ("pyproject.toml", ".cache", "examples", "docs"):
         if (ROOT / name).exists():
             (root / name).symlink_to(ROOT / name)
 
