@@ -12,6 +12,7 @@ import base64
 import hmac
 import json
 import os
+import secrets
 from urllib.parse import quote, unquote
 
 import tornado.web
@@ -65,8 +66,11 @@ def _sign(key: bytes, text: str) -> str:
     return base64.b64encode(digest).decode().rstrip("=")
 
 
-SECRETS = json.loads(os.environ.get("SECRETS", '["change me"]'))
-sessions = SessionManager(store(), credentials=ExpressCookie("shop", SECRETS))
+KEYS = json.loads(os.environ.get("SECRETS") or "[]")
+if not KEYS:
+    print("""SECRETS='["that of Express"]' is not set: a random one signs, until this ends""")
+    KEYS = [secrets.token_urlsafe(32)]
+sessions = SessionManager(store(), credentials=ExpressCookie("shop", KEYS))
 sio = SessionServer(sessions)
 
 

@@ -265,3 +265,18 @@ async def test_node_signs_what_python_reads() -> None:
     )
     output, _ = await process.communicate()
     assert output.decode().strip() == signed("some.text", "kitten")
+
+
+async def test_without_a_secret_of_express_nobody_can_know_what_signs() -> None:
+    """It is a new one with each start, so no cookie survives, and no printed one is believed."""
+    cookies = []
+    for _ in range(2):
+        async with example("foreign_cookie.py", SECRETS="") as url:
+            page = HTTPTestClient(url)
+            await page.post("/", {"note": "hello"})
+            cookies.append(page.cookies["shop"])
+            text = unsigned(cookies[-1])
+            assert await noted(url, cookies[-1]) == "hello"
+            for guess in ("change me", "", "kitten"):
+                assert await noted(url, signed(text, guess)) is None
+            assert len(cookies) == 1 or await noted(url, cookies[0]) is None
