@@ -86,6 +86,9 @@ class Switching(Gate):
             return None
         except StoreError as error:
             self.sessions.report("store_failed", connection.id or None, f"getToken: {error}")
+            if connecting and self._pass_errors and connection.phase is Phase.LOADING:
+                connection.admit_without(error)
+                self._wake(connection)
             return answer("", NO_STORE)
         return answer(state.token, errors)
 
@@ -158,11 +161,7 @@ class Switching(Gate):
             connection.tokens.made = session.id
 
     def _rekey(self, connection: SocketConnection, id: str, phase: Phase) -> None:
-        """Enter the connection under another session.
-
-        Raises:
-            SessionEnded: it has ended, and stays where it was.
-        """
+        """Enter the connection under another session, or raise SessionEnded: it has ended."""
         if connection.phase is Phase.ENDED:
             raise SessionEnded(connection.reason)
         connections = self.sessions.connections
@@ -191,15 +190,21 @@ class Switching(Gate):
         connection.carrier = session._carrier = TokenCarrier(self, connection, rotation)
         state.left, state.made = state.made, ""
         state.token, state.user_id = token, session.user_id
-        state.cancel_timer()
         self._move(connection, everything=True)
+        self._wake(connection)
+        watch(self.sessions).expect(connection.id, connection.deadline)
+
+    def _wake(self, connection: SocketConnection) -> None:
+        """It waits for a token no longer: the connect handlers may run."""
+        state = connection.tokens
+        assert state is not None
+        state.cancel_timer()
         for namespace in list(state.waiting):
             if self.manager.sid_from_eio_sid(connection.eio_sid, namespace) is None:
                 del state.waiting[namespace]  # it has left, and may connect again
-                continue
-            state.late.add(namespace)
-            connection.withheld[namespace] = []
-        watch(self.sessions).expect(connection.id, connection.deadline)
+            else:
+                state.late.add(namespace)
+                connection.withheld[namespace] = []
 
     def _move(self, connection: SocketConnection, *, everything: bool) -> None:
         """Leave the rooms of the session before, enter those of this one.

@@ -19,7 +19,9 @@ from tests.support.tokens import (
     logged_in,
     token_of,
 )
+from tornado_shared_session import StoreError
 from tornado_shared_session.testing import ConnectionLost, RedisServer
+from tornado_shared_session.token_state import NO_STORE
 
 CREDENTIALS = "token"  # of `a`, the application
 
@@ -204,6 +206,58 @@ async def test_an_application_may_admit_whom_the_store_could_not_be_asked_about(
             async with a.client(transport, headers=bearer(token)) as client:
                 await client.connect()
                 assert len(a.shared.heard("connect")) == 1
+                await proxy.normal()
+                assert await ask(client, {"token": token}) == (token, "")
+                assert await client.emit("get") == "mine"
+            await a.empty()
+
+
+async def test_a_token_at_connect_that_cannot_be_loaded_is_passed_on(
+    redis_server: RedisServer, prefix: str, transport: str
+) -> None:
+    """With on_session_error="pass" it waits no longer, and get_session raises StoreError (R1)."""
+    passing = {"on_session_error": "pass"}
+    async with FaultProxy(redis_server.port) as proxy:
+        async with site(redis=proxy.url, prefix=prefix, credentials="token", server=passing) as a:
+            got: list[str] = []
+
+            @a.sio.on("ask")  # type: ignore[untyped-decorator]
+            async def asked(sid: str) -> str:
+                try:
+                    await a.sio.get_session(sid)
+                except StoreError as error:
+                    got.append(type(error).__name__)
+                return got[-1]
+
+            token = await token_of(a, note="mine")
+            async with a.client(transport) as client:
+                await client.connect("/chat")  # it shows no token yet, so its handler waits
+                await proxy.refuse()
+                await client.connect(auth={"token": token})
+                said = await client.wait_for("gotToken")
+                assert said == {"token": "", "errors": NO_STORE}
+                assert await client.emit("ask") == "StoreError"
+                await until(lambda: len(a.shared.heard("connect")) == 2)
+                await proxy.normal()
+                assert await ask(client, {"token": token}) == (token, "")
+                assert await client.emit("get") == "mine"
+            await a.empty()
+
+
+async def test_a_token_at_connect_that_cannot_be_loaded_waits_otherwise(
+    redis_server: RedisServer, prefix: str, transport: str
+) -> None:
+    """By default no connect handler runs before a session is known (R1, S48)."""
+    async with FaultProxy(redis_server.port) as proxy:
+        async with site(redis=proxy.url, prefix=prefix, credentials="token") as a:
+            token = await token_of(a, note="mine")
+            async with a.client(transport) as client:
+                await client.open()
+                await proxy.refuse()
+                await client.connect(auth={"token": token})
+                said = await client.wait_for("gotToken")
+                assert said == {"token": "", "errors": NO_STORE}
+                assert not a.shared.heard("connect")
                 await proxy.normal()
                 assert await ask(client, {"token": token}) == (token, "")
                 assert await client.emit("get") == "mine"
