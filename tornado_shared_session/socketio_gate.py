@@ -154,7 +154,7 @@ class Gate(Packets):
                 if not connection.sids and connection.phase is Phase.OPEN:
                     connection.close_unless_connected(self.connect_timeout)
         go, session = await self._before(connection)
-        if not go:
+        if not go or args[0] not in self._by_sid:  # it has left meanwhile
             return self.not_handled  # so that no acknowledgement is sent
         id = connection.id
         handled = Event(connection, session, self._autosave)
