@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import Any, Protocol
-from urllib.parse import parse_qs
 
-from tornado.httputil import HTTPServerRequest
 from tornado.iostream import IOStream
 from tornado.web import RequestHandler, stream_request_body
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
@@ -21,7 +19,7 @@ from .errors import StoreError
 from .events import logger
 from .handshake import Handshaker, Refused
 from .limits import MALFORMED, TOO_LARGE, unsent
-from .payload import is_packet, is_payload
+from .payload import is_packet, is_payload, read_query
 from .record import Credential
 from .session import Session
 from .transport import Host, SocketConnection
@@ -54,6 +52,9 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
         session_posts: SocketConnection | None = None
         session_stream: IOStream | None = None
         session_body = b""
+        session_unread = 0  # bytes that Engine.IO has not taken yet
+        session_room: asyncio.Event | None = None  # it has taken enough, or takes no more
+        session_over = False
 
         async def prepare(self) -> None:
             following = super().prepare()
@@ -79,7 +80,7 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
             handshaker.manager.bind(self.settings)
             if not handshaker.origins.allows(self.request):
                 raise Refused(403, "this origin is not accepted")
-            query = _query(self.request)
+            query = read_query(self.request.query)
             if "j" in query:
                 raise Refused(400, "JSONP is not supported")
             if self.request.method == "OPTIONS":
@@ -200,6 +201,9 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
                 if connection is not None:
                     server.handshaker.manager.connections.end_one(connection, "broken")
             finally:
+                self.session_over = True
+                if self.session_room is not None:
+                    self.session_room.set()
                 self.close()  # also after a refusal, which Engine.IO cannot send any more
 
         def write_message(self, message: Any, binary: bool = False) -> asyncio.Future[None]:
@@ -218,8 +222,25 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
                 if self.session_connection is not None:
                     self._drop(self.session_connection, MALFORMED, "a frame")
                 self.receive_queue.put_nowait(None)  # to Engine.IO: the end
-            else:
-                await super().on_message(message)
+                return
+            connection = self.session_connection
+            if self.session_over or connection is None or connection.phase is Phase.ENDED:
+                return
+            self.receive_queue.put_nowait(message)
+            self.session_unread += len(message)
+            if self.session_unread > server.max_queued:
+                # Tornado reads on when this is done, so from here on the
+                # client waits, as long as a connect handler takes its time.
+                self.session_room = asyncio.Event()
+                await self.session_room.wait()
+
+        async def get_next_message(self) -> str | bytes | None:
+            message: str | bytes | None = await self.receive_queue.get()
+            if message:
+                self.session_unread -= len(message)
+            if self.session_room is not None and self.session_unread <= server.max_queued:
+                self.session_room.set()
+            return message
 
         def on_connection_close(self) -> None:
             super().on_connection_close()
@@ -271,16 +292,3 @@ def _look(written: asyncio.Future[None]) -> None:
     """Take note of a failed write: the close that goes with it says it all."""
     if not written.cancelled():
         written.exception()
-
-
-def _query(request: HTTPServerRequest) -> dict[str, str]:
-    """Return what a request says to Engine.IO.
-
-    Of several values Engine.IO reads the first and Tornado the last, so
-    there has to be one.
-    """
-    query = parse_qs(request.query, keep_blank_values=True)
-    for name in ("sid", "transport", "EIO"):
-        if len(query.get(name, ())) > 1:
-            raise Refused(400, f"the parameter {name} is repeated")
-    return {name: values[0] for name, values in query.items()}

@@ -1,4 +1,4 @@
-"""What an Engine.IO packet of a client may look like, seen before Engine.IO does.
+"""What a client's request and packets may look like, seen before Engine.IO does.
 
 It takes what it cannot read for an error of the server: a traceback in
 the log, and 200 to the client.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+from urllib.parse import parse_qs
+
+from .handshake import Refused
 
 _MOST = 16  # packets in one POST; Engine.IO's own limit
 _SHORT = 16  # characters of a packet that is no message: "2probe"
@@ -41,3 +44,16 @@ def _is_base64(text: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return True
+
+
+def read_query(text: str) -> dict[str, str]:
+    """Return what a request says to Engine.IO.
+
+    Of several values Engine.IO reads the first and Tornado the last, so
+    there has to be one.
+    """
+    query = parse_qs(text, keep_blank_values=True)
+    for name in ("sid", "transport", "EIO"):
+        if len(query.get(name, ())) > 1:
+            raise Refused(400, f"the parameter {name} is repeated")
+    return {name: values[0] for name, values in query.items()}
