@@ -50,9 +50,11 @@ class Connection(abc.ABC):
             it relies on; None where that cannot be.
         error: why it has no session, if it was admitted without one; its
             `id` is "" then.
+        address: of the client, as far as it is known.
     """
 
     __slots__ = (
+        "address",
         "carrier",
         "deadline",
         "digest",
@@ -70,6 +72,7 @@ class Connection(abc.ABC):
 
     def __init__(self, id: str) -> None:
         self.id = id
+        self.address = ""
         self.generation = 0
         self.minimum = 0
         self.deadline = float("inf")
@@ -181,7 +184,10 @@ class Connections:
             why: a figure or a word; nothing that the client wrote.
         """
         if connection.phase is not Phase.ENDED:
-            self._report("client_dropped", connection.id or None, f"{reason}: {why}")
+            # Not the session: who keeps no cookies has a new one each time.
+            user_id = None if connection.session is None else connection.session.user_id
+            source = f"address {connection.address}" if user_id is None else f"user {user_id}"
+            self._report("client_dropped", connection.id or None, f"{reason}: {why}", source=source)
             self.end_one(connection, reason)
 
     def end_one(self, connection: Connection, reason: str) -> None:

@@ -174,6 +174,11 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
                 raise Refused(503, "the session store cannot be asked") from error
             self.session_connection = connection
 
+        def _log(self) -> None:
+            report = server.handshaker.manager.report
+            if report.tells(self.get_status(), self.request.remote_ip or ""):
+                super()._log()
+
         def on_finish(self) -> None:
             super().on_finish()
             connection = self.session_connection

@@ -8,6 +8,7 @@ never carries a credential or a value.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,6 +39,17 @@ _LEVELS = {
 }
 
 
+#: What a client can cause as often as it likes; its lines are limited.
+_REPEATED = frozenset(
+    {
+        *("client_dropped", "superseded", "ambiguous", "store_failed"),
+        *("corrupt_record", "corrupt_value", "foreign_record", "newer_format"),
+    }
+)
+_QUIET = 10.0  # seconds between two lines about the same
+_MOST = 1000  # that are told apart within this time; the others count as one
+
+
 @dataclass(frozen=True, slots=True)
 class SessionEvent:
     """One thing that happened to one session.
@@ -57,6 +69,39 @@ class SessionEvent:
 Hook = Callable[[SessionEvent], None]
 
 
+class Repeats:
+    """Which lines to leave out of the log, so that nobody can fill it.
+
+    About the same thing there is one in ten seconds; it says how many
+    were left out since the one before. Its memory is bounded, and so are
+    the lines that many clients can cause together.
+
+    Args:
+        clock: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told: dict[tuple[str, str], tuple[float, int]] = {}  # when, and left out since
+
+    def left_out(self, kind: str, source: str) -> int | None:
+        """Return how many lines were left out; None: leave this one out, too."""
+        now, told, key = self._clock(), self._told, (kind, source)
+        while key not in told and len(told) >= _MOST:
+            oldest = next(iter(told))
+            if now - told[oldest][0] < _QUIET:
+                key = (kind, "")
+                break
+            del told[oldest]
+        at, left = told.get(key, (-_QUIET, 0))
+        if now - at < _QUIET and key in told:
+            told[key] = at, left + 1
+            return None
+        told.pop(key, None)  # so that the oldest come first
+        told[key] = now, 0
+        return left
+
+
 class Reporter:
     """Sends events to the log and to the application's hook.
 
@@ -66,6 +111,9 @@ class Reporter:
     Args:
         hook: called with each event.
         log: where the lines go; default: the library's own logger.
+
+    Attributes:
+        repeats: which of them are left out; the hook gets every event.
 
     Raises:
         ConfigurationError: one of them is something else.
@@ -78,14 +126,38 @@ class Reporter:
             raise ConfigurationError('logger= must be a logging.Logger: logging.getLogger("name")')
         self._hook = hook
         self._log = logger if log is None else log
+        self.repeats = Repeats()
 
-    def __call__(self, kind: str, id: str | None = None, detail: str = "") -> None:
+    def __call__(
+        self, kind: str, id: str | None = None, detail: str = "", *, source: str = ""
+    ) -> None:
+        """Report an event; `source` is who caused it, if that is more than one session."""
         level = _LEVELS[kind]
         log = self._log
         if log.isEnabledFor(level):
-            log.log(level, "session %s: %s%s", id or "-", kind, f" ({detail})" if detail else "")
+            said, left = f" ({detail})" if detail else "", None
+            if kind in _REPEATED:
+                left = self.repeats.left_out(kind, source or f"{id} {detail}")
+                if left:
+                    said += f", and {left} more like it"
+            if kind not in _REPEATED or left is not None:
+                log.log(level, "session %s: %s%s", id or "-", kind, said)
         if self._hook is not None:
             try:
                 self._hook(SessionEvent(kind, id, detail))
             except Exception:
                 logger.exception("the on_event hook raised")
+
+    def warn(self, source: str, message: str, *values: object) -> None:
+        """Log a warning that a client can cause, unless it was told about this source."""
+        left = self.repeats.left_out(message, source)
+        if left is not None:
+            more = f", and {left} more like it" if left else ""
+            logger.warning(message + "%s", *values, more)
+
+    def tells(self, status: int, address: str) -> bool:
+        """Whether the access log gets a line: who is refused may come again, and again."""
+        left = self.repeats.left_out(f"refused {status}", address) if 400 <= status < 500 else 0
+        if left:
+            logger.info("%s was answered %d, and %d times before", address, status, left)
+        return left is not None

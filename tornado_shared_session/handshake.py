@@ -112,12 +112,12 @@ class Handshaker(Generic[C]):
                 connection = await self._begin(session, ids)
         except SessionEnded as error:
             if self._admit_errors:
-                return self._admit_without(ids, error)
+                return self._admit_without(handler, ids, error)
             raise Refused(401, str(error)) from error
         except StoreError as error:
             if self._admit_errors:
                 manager.report("store_failed", detail=f"handshake without a session: {error}")
-                return self._admit_without(ids, error)
+                return self._admit_without(handler, ids, error)
             manager.report("store_failed", detail=f"handshake refused: {error}")
             raise Refused(503, "the session store cannot be asked") from error
         if carrier.credential is not None:
@@ -128,12 +128,16 @@ class Handshaker(Generic[C]):
                 raise
             handler.set_header("Cache-Control", "no-store")
         connection.session = session
+        connection.address = handler.request.remote_ip or ""
         watch(manager).expect(connection.id, connection.deadline)
         return connection
 
-    def _admit_without(self, ids: frozenset[str], error: SessionError) -> C:
+    def _admit_without(
+        self, handler: RequestHandler, ids: frozenset[str], error: SessionError
+    ) -> C:
         """Whatever follows from the error is for the application to decide."""
         connection = self._make("", ids)
+        connection.address = handler.request.remote_ip or ""
         self.manager.connections.add(connection)
         connection.admit_without(error)
         return connection

@@ -261,7 +261,8 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
         if held is not None and len(held) < _WITHHELD_MOST:
             held.append((send, packet))
             if len(held) == _WITHHELD_MOST:
-                logger.warning("a connect handler takes its time; further packets are dropped")
+                told = "a connect handler takes its time; further packets are dropped"
+                self.sessions.report.warn(connection.id, told)
         return held is not None
 
     def _packet_namespace(self, connection: SocketConnection, data: Any) -> str:

@@ -144,7 +144,8 @@ class Gate(Packets):
             try:
                 return await self._run(handled, event, namespace, *args)
             except (SessionEnded, SessionConflict, StoreError) as error:
-                logger.warning("disconnect of session %s: %s", connection.id, error)
+                told = "disconnect of session %s: %s"
+                self.sessions.report.warn(connection.id, told, connection.id, error)
                 return None
             finally:
                 handled.handed = None  # nobody saves what a task asks for from here on
@@ -164,7 +165,8 @@ class Gate(Packets):
         except (SessionEnded, SessionConflict, StoreError) as error:
             # What follows from the state of the session or the store is a
             # line, as over HTTP, and no acknowledgement.
-            logger.warning("event %.64r of session %s: %s", event, connection.id, error)
+            told = "event %.64r of session %s: %s"
+            self.sessions.report.warn(connection.id, told, event, connection.id, error)
             return self.not_handled
         finally:
             handled.session = None  # a task that the handler started reads anew

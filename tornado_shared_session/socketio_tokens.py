@@ -52,7 +52,8 @@ class Tokens(Switching):
             return connection
         connection = SocketConnection(self, "", frozenset(one.id for one in presented))
         state = connection.tokens = TokenState({one.digest for one in presented})
-        state.client = request.remote_ip or "", request.headers.get("User-Agent", "")[:500]
+        connection.address = request.remote_ip or ""
+        state.client = connection.address, request.headers.get("User-Agent", "")[:500]
         connection.rotation = asyncio.Lock()
         self.sessions.connections.add(connection)
         try:

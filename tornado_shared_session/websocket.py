@@ -237,7 +237,8 @@ class SessionWebSocketMixin(WithManager, _Handler):
             if result is not None:
                 await result
         except (SessionEnded, SessionConflict, StoreError) as error:
-            logger.warning("a message of session %s: %s", connection.id, error)
+            told = "a message of session %s: %s"
+            self.session_manager.report.warn(connection.id, told, connection.id, error)
         except WebSocketClosedError:
             if connection.reason not in REASONS and connection.reason != TOO_SLOW:
                 raise

@@ -91,7 +91,7 @@ async def test_a_plain_websocket_is_not_read_while_its_handler_waits(where: str)
     heard: list[int] = []
 
     class Slow(SessionWebSocketMixin, WebSocketHandler):
-        async def open(self) -> None:  # type: ignore[override]  # as Tornado documents
+        async def open(self) -> None:
             assert self._session_connection is not None
             streams.append(self._session_connection.stream)
             if where == "open":

@@ -1,4 +1,4 @@
-"""What comes while something else is awaited: take a check away, and a test fails."""
+"""What comes too fast, or at a bad moment: take a check away, and a test fails."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from tests.support.mutants import Mutant
 
 UNREAD = "tests/integration/test_socket_unread.py::"
 LEFT = "test_an_event_whose_namespace_was_left_while_it_loaded_is_not_handled[websocket]"
+REPEATS = "tests/integration/test_socket_repeats.py::"
+ONE_LINE = REPEATS + "test_a_thousand_bad_reconnects_are_one_line_in_ten_seconds"
 TOKEN = "test_a_token_at_connect_that_cannot_be_loaded_is_passed_on[websocket]"
 
 #: What is taken out: (file, snippet, what it becomes, the test that fails).
@@ -42,10 +44,47 @@ TABLE = {
         "if False:",
         UNREAD + "test_while_a_connect_handler_waits_a_flood_waits_too[websocket]",
     ),
+    "every line is written": (
+        "events.py",
+        "if now - at < _QUIET and key in told:",
+        "if False:",
+        ONE_LINE + "[user]",
+    ),
+    "a line for each session": (
+        "connections.py",
+        'f"{reason}: {why}", source=source)',
+        'f"{reason}: {why}", source=str(connection.id))',
+        ONE_LINE + "[nobody]",
+    ),
+    "one line about everybody": (
+        "connections.py",
+        'f"{reason}: {why}", source=source)',
+        'f"{reason}: {why}", source="client")',
+        REPEATS + "test_the_first_line_about_somebody_else_is_not_left_out",
+    ),
+    "the quiet begins anew with each": (
+        "events.py",
+        "told[key] = at, left + 1",
+        "told[key] = now, left + 1",
+        "tests/unit/test_repeats.py::test_there_is_one_line_in_ten_seconds_and_it_counts_the_rest",
+    ),
+    "any number of sources is remembered": (
+        "events.py",
+        'key = (kind, "")\n                break',
+        "break",
+        "tests/unit/test_repeats.py"
+        "::test_many_sources_take_bounded_memory_and_give_a_bounded_number_of_lines",
+    ),
+    "the access log is written by who is refused": (
+        "events.py",
+        "if 400 <= status < 500 else 0",
+        "if False else 0",
+        REPEATS + "test_a_refused_handshake_is_one_line_of_the_access_log",
+    ),
 }
 
 
 @pytest.mark.parametrize(("module", "old", "new", "node_id"), TABLE.values(), ids=TABLE)
-def test_each_wait_is_guarded(module: str, old: str, new: str, node_id: str) -> None:
+def test_each_guard_is_missed(module: str, old: str, new: str, node_id: str) -> None:
     """Each guard is there for a reason that a test knows."""
     assert Mutant(module, old, new).kills(node_id)
