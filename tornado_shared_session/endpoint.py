@@ -229,11 +229,11 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
                 self.receive_queue.put_nowait(None)  # to Engine.IO: the end
                 return
             connection = self.session_connection
-            if self.session_over or connection is None or connection.phase is Phase.ENDED:
+            if connection is None or self.session_over or self.session_unread > server.max_queued:
                 return
             self.receive_queue.put_nowait(message)
             self.session_unread += len(message)
-            if self.session_unread > server.max_queued:
+            if self.session_unread > server.max_queued and connection.phase is not Phase.ENDED:
                 # Tornado reads on when this is done, so from here on the
                 # client waits, as long as a connect handler takes its time.
                 self.session_room = asyncio.Event()
