@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import msgpack
 import pytest
+from tornado.web import create_signed_value
 
+from tests.apps.shared import SECRET
 from tests.support.protocol import member, other, raw, read, script, session_of
-from tests.support.sites import Site, raw_redis, session_id, until
+from tests.support.sites import Site, raw_redis, session_id, status_of, until
 from tornado_shared_session import SessionConflict, SessionEnded
-from tornado_shared_session.record import Delta
+from tornado_shared_session.record import Credential, Delta
 from tornado_shared_session.testing import CookieJar
 
 # -- writing -----------------------------------------------------------------------------
@@ -203,3 +206,31 @@ async def test_a_commit_of_ours_to_what_the_program_ended_is_refused(
     session["note"] = "late"
     with pytest.raises(SessionEnded):
         await session.save()
+
+
+async def test_a_session_that_others_began_and_logged_in_to_is_one_of_ours(
+    a: Site, redis_url: str, prefix: str
+) -> None:
+    """As the page says in words: CREATE, INDEX_ADD, then COMMIT with a new secret (S5)."""
+    old, new = Credential.generate(), Credential.generate()
+    id, key, now = old.id, f"{prefix}s:{old.id}", time.time()
+    before, after = (
+        {"session": create_signed_value(SECRET, "session", f"{id}.{secret}").decode()}
+        for secret in (old.secret, new.secret)
+    )
+    with raw(redis_url) as server:
+        meta = msgpack.packb([1, id, old.digest, now, None, []])
+        pair = ["note", msgpack.packb("from afar")]
+        made: list[Any] = [key, meta, 1_800_000, 43_200_000, "", "", *pair]
+        assert [server.eval(script("CREATE"), 1, *made) for _ in range(2)] == [1, 0]
+        assert (await a.http(CookieJar(before)).get("/note")).body == b'"from afar"'
+        server.eval(script("INDEX_ADD"), 1, f"{prefix}u:ann", id, 43_200_000)
+        meta = msgpack.packb([1, id, new.digest, now, "ann", [[old.digest, now]]])
+        login: list[Any] = [key, 1, "", 1_800_000, "pv", meta, "ann", 7]
+        assert server.eval(script("COMMIT"), 1, *login)[0] == 2
+    async with a.client("websocket", CookieJar(after)) as client:
+        await client.connect()
+        said: Any = await client.emit("whoami")
+        assert (said["user"], said["data"]) == ("ann", {"note": "from afar"})
+    assert await status_of(a.client("websocket", CookieJar(before))) == 401  # superseded
+    assert [info.id for info in await a.manager.list_user("ann")] == [id]
