@@ -7,12 +7,13 @@ show these lines in place.
 import asyncio
 import os
 import secrets
+import signal
 from pathlib import Path
 from typing import Any
 
 import tornado.web
 
-from tornado_shared_session import MemoryStore, RedisStore, SessionManager, Store
+from tornado_shared_session import MemoryStore, RedisStore, SessionManager, Store, drain
 
 PORT = int(os.environ.get("PORT", "8888"))
 REDIS_URL = os.environ.get("REDIS_URL")
@@ -35,7 +36,7 @@ class Page(tornado.web.RequestHandler):
 
 
 def serve(sessions: SessionManager, handlers: list[Any], **settings: Any) -> None:
-    """Serve on 127.0.0.1 until Ctrl-C, with the socket.io-client that `make js` has fetched."""
+    """Serve on 127.0.0.1 until Ctrl-C or SIGTERM, with the socket.io-client that `make js` has fetched."""
 
     async def main() -> None:
         app = tornado.web.Application(
@@ -45,12 +46,12 @@ def serve(sessions: SessionManager, handlers: list[Any], **settings: Any) -> Non
             cross_origin_protection=True,
             **settings,
         )
-        async with sessions:
-            app.listen(PORT, "127.0.0.1")
-            print(f"http://127.0.0.1:{PORT}", flush=True)
-            await asyncio.Event().wait()
+        stop = asyncio.Event()
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+        server = app.listen(PORT, "127.0.0.1")
+        print(f"http://127.0.0.1:{PORT}", flush=True)
+        await stop.wait()
+        await drain(server, sessions, timeout=10)
 
-    try:
-        asyncio.run(main())
-    except KeyboardInterrupt:
-        pass
+    asyncio.run(main())

@@ -26,7 +26,8 @@ ORDER = """
     manager settings liveness deadlines watcher token_state transport handshake payload endpoint
     socketio_admission socketio_packets socketio_authenticated socketio_expiring socketio_gate
     socketio_switch socketio_tokens socketio
-    response carrier streaming web websocket_close websocket cors cli __main__ testing
+    response carrier streaming web websocket_close websocket cors serving draining
+    cli __main__ testing
 """.split()  # noqa: SIM905  # a table to be read
 
 #: The documented public names.
@@ -35,7 +36,7 @@ PUBLIC = """
     SessionWebSocketMixin CORSMixin
     RedisStore MemoryStore SignedCookie MsgpackSerializer SessionEvent
     SessionError ConfigurationError StoreError SerializationError SessionConflict SessionEnded
-    Store Credentials Serializer authenticated BearerToken
+    Store Credentials Serializer authenticated BearerToken drain
 """.split()  # noqa: SIM905  # a table to be read
 
 
@@ -116,7 +117,7 @@ def test_web_and_socketio_do_not_know_each_other() -> None:
         (
             "tornado",
             r"(signing|credentials|tokens|origins|transport|handshake|endpoint|socketio(_tokens)?"
-            r"|response|web|settings|streaming|websocket\w*|cors)\.py",
+            r"|response|web|settings|streaming|websocket\w*|cors|serving|draining)\.py",
         ),
         ("pytest", r"(?!)"),
     ],

@@ -6,6 +6,7 @@ work.
 
 from .cors import CORSMixin
 from .credentials import Credentials, SignedCookie
+from .draining import drain
 from .errors import (
     ConfigurationError,
     SerializationError,
@@ -51,5 +52,6 @@ __all__ = [
     "Store",
     "StoreError",
     "authenticated",
+    "drain",
     "get_tornado_handler",
 ]

@@ -51,6 +51,8 @@ class Connection(abc.ABC):
         error: why it has no session, if it was admitted without one; its
             `id` is "" then.
         address: of the client, as far as it is known.
+        running: how many handlers of what it sent are under way.
+        leaving: it may begin nothing any more, but those go on: see `draining.py`.
     """
 
     __slots__ = (
@@ -61,11 +63,13 @@ class Connection(abc.ABC):
         "error",
         "generation",
         "id",
+        "leaving",
         "minimum",
         "phase",
         "provisional",
         "reason",
         "rotation",
+        "running",
         "seen_at",
         "session",
     )
@@ -85,6 +89,8 @@ class Connection(abc.ABC):
         self.error: SessionError | None = None
         self.carrier: Carrier | None = None
         self.rotation: asyncio.Lock | None = None
+        self.running = 0
+        self.leaving = False
 
     def admit(self, record: Record) -> None:
         """The session was loaded: let the connection hear and speak.

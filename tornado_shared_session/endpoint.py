@@ -69,9 +69,7 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
 
         def _refuse(self, refusal: Refused) -> None:
             self.session_body = b""
-            self.set_status(refusal.status)
-            if refusal.status == 503:
-                self.set_header("Retry-After", "1")
+            refusal.begin(self)
             self.set_header("Content-Type", "application/json")
             self.finish(json.dumps({"message": str(refusal)}))
 

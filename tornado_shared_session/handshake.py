@@ -24,11 +24,28 @@ C = TypeVar("C", bound=Connection)
 
 
 class Refused(Exception):
-    """A request that gets no further. Internal."""
+    """A request that gets no further. Internal.
 
-    def __init__(self, status: int, message: str) -> None:
+    Args:
+        last: the client should not use this TCP connection again.
+    """
+
+    def __init__(self, status: int, message: str, *, last: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self._last = last
+
+    def begin(self, handler: RequestHandler) -> None:
+        """Put into a response's head what goes for every refusal."""
+        handler.set_status(self.status)
+        if self.status == 503:
+            handler.set_header("Retry-After", "1")
+        if self._last:
+            handler.set_header("Connection", "close")
+
+
+def _leaving() -> Refused:
+    return Refused(503, "the server is shutting down", last=True)
 
 
 class _Carrier:
@@ -92,6 +109,8 @@ class Handshaker(Generic[C]):
         handler's response head.
         """
         manager = self.manager
+        if manager.draining is not None:
+            raise _leaving()
         presented = manager.credentials.read(handler.request)
         ids = frozenset(credential.id for credential in presented)
         carrier = _Carrier()
@@ -111,6 +130,8 @@ class Handshaker(Generic[C]):
             if connection is None:
                 connection = await self._begin(session, ids)
         except SessionEnded as error:
+            if error.reason == "shutdown":
+                raise _leaving() from error  # it ended while it loaded
             if self._admit_errors:
                 return self._admit_without(handler, ids, error)
             raise Refused(401, str(error)) from error

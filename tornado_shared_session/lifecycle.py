@@ -76,6 +76,8 @@ class Lifecycle:
         self._closed = False
         self._changing = asyncio.Lock()  # one start or close at a time
         self._tasks: set[asyncio.Task[None]] = set()
+        #: Set by `drain()`, with its result; from then on no new socket gets in.
+        self.draining: asyncio.Future[Any] | None = None
         if secret is not None:
             # Of several secrets the one with the highest version signs.
             version = max(secret, default=None) if isinstance(secret, Mapping) else None
@@ -133,6 +135,7 @@ class Lifecycle:
         closed.
         """
         self._closed = False
+        self.draining = None
         await self._ensure_started()
 
     async def _ensure_started(self) -> None:
@@ -145,6 +148,11 @@ class Lifecycle:
                 self._started = True
                 for service in self._services:
                     service.start()
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is under way of what was spawned."""
+        return not self._tasks
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something that nobody waits for; it ends with the manager."""

@@ -154,30 +154,36 @@ class Gate(Packets):
                 connection.sids.pop(namespace, None)
                 if not connection.sids and connection.phase is Phase.OPEN:
                     connection.close_unless_connected(self.connect_timeout)
-        go, session = await self._before(connection)
-        if not go or args[0] not in self._by_sid:  # it has left meanwhile
-            return self.not_handled  # so that no acknowledgement is sent
-        id = connection.id
-        handled = Event(connection, session, self._autosave)
-        token = current.set(handled)
-        try:
-            result = await self._run(handled, event, namespace, *args)
-        except (SessionEnded, SessionConflict, StoreError) as error:
-            # What follows from the state of the session or the store is a
-            # line, as over HTTP, and no acknowledgement.
-            told = "event %.64r of session %s: %s"
-            self.sessions.report.warn(connection.id, told, event, connection.id, error)
+        if connection.leaving:
             return self.not_handled
+        connection.running += 1
+        try:
+            go, session = await self._before(connection)
+            if not go or args[0] not in self._by_sid:  # it has left meanwhile
+                return self.not_handled  # so that no acknowledgement is sent
+            id = connection.id
+            handled = Event(connection, session, self._autosave)
+            token = current.set(handled)
+            try:
+                result = await self._run(handled, event, namespace, *args)
+            except (SessionEnded, SessionConflict, StoreError) as error:
+                # What follows from the state of the session or the store is a
+                # line, as over HTTP, and no acknowledgement.
+                told = "event %.64r of session %s: %s"
+                self.sessions.report.warn(connection.id, told, event, connection.id, error)
+                return self.not_handled
+            finally:
+                handled.session = None  # a task that the handler started reads anew
+                handled.handed = None  # and saves for itself
+                handled.id = ""
+                current.reset(token)
+            if connection.id is not id:
+                return self.not_handled  # it has switched to another session
+            await liveness.keep_alive(self.sessions, connection, session)
+            go = connection.phase is Phase.OPEN and connection.id is id
+            return result if go else self.not_handled
         finally:
-            handled.session = None  # a task that the handler started reads anew
-            handled.handed = None  # and saves for itself
-            handled.id = ""
-            current.reset(token)
-        if connection.id is not id:
-            return self.not_handled  # it has switched to another session
-        await liveness.keep_alive(self.sessions, connection, session)
-        go = connection.phase is Phase.OPEN and connection.id is id
-        return result if go else self.not_handled
+            connection.running -= 1  # its acknowledgement is sent in the same turn of the loop
 
     async def _before(self, connection: SocketConnection) -> tuple[bool, Session | None]:
         """Whether what the client sent may be handled, and the session if it was read."""

@@ -129,9 +129,7 @@ class SessionWebSocketMixin(WithManager, _Handler):
                     raise Refused(403, "this origin is not accepted")
                 await self._session_open(manager)
             except Refused as refusal:
-                self.set_status(refusal.status)
-                if refusal.status == 503:
-                    self.set_header("Retry-After", "1")
+                refusal.begin(self)
                 self.set_header("Content-Type", "text/plain; charset=UTF-8")
                 raise Finish(str(refusal)) from None
         following = super().prepare()
@@ -214,19 +212,21 @@ class SessionWebSocketMixin(WithManager, _Handler):
     ) -> None:
         # Tornado reads the next frame when this is done, so messages stay
         # in their order, one at a time.
-        if connection.phase is not Phase.OPEN:
+        if connection.phase is not Phase.OPEN or connection.leaving:
             return
         manager, session = self.session_manager, None
-        if self.session_reload:
-            try:
+        connection.running += 1
+        try:
+            if self.session_reload:
                 session = await liveness.reload(manager, connection)
-            except StoreError as error:
-                manager.report("store_failed", connection.id, f"message dropped: {error}")
-                return
-            if session is None:
-                return
-        await self._session_run(connection, partial(handle, message))
-        await liveness.keep_alive(manager, connection, session)
+                if session is None:
+                    return
+            await self._session_run(connection, partial(handle, message))
+            await liveness.keep_alive(manager, connection, session)
+        except StoreError as error:
+            manager.report("store_failed", connection.id, f"message dropped: {error}")
+        finally:
+            connection.running -= 1
 
     async def _session_run(
         self, connection: WebSocketConnection, handle: Callable[[], Any]

@@ -16,13 +16,15 @@ import socketio
 from engineio.async_socket import AsyncSocket
 from tornado.websocket import WebSocketHandler
 
-from tests.support.sites import site
+from tests.support.sites import site, until
 from tornado_shared_session import SessionServer
+from tornado_shared_session.serving import Serving
 from tornado_shared_session.socketio_admission import Admission
 from tornado_shared_session.socketio_gate import Gate
 from tornado_shared_session.socketio_packets import Packets
 from tornado_shared_session.socketio_switch import Switching
 from tornado_shared_session.socketio_tokens import Tokens
+from tornado_shared_session.testing.wire import Wire
 
 OVERRIDES = [
     (kind, name)
@@ -77,6 +79,34 @@ def test_tornado_still_has_what_a_hard_close_needs() -> None:
     assert "self.stream" in inspect.getsource(
         __import__("tornado.websocket", fromlist=["WebSocketProtocol"]).WebSocketProtocol
     )
+
+
+async def test_tornado_still_shows_which_requests_are_under_way(redis_url: str) -> None:
+    """Idle, in the middle of a head, of a body, and of a handler: what `serving.py` looks at."""
+    async with site(redis=redis_url) as a:
+        serving = Serving(a.server.http_server)
+
+        async def seen(sent: bytes, busy: int) -> None:
+            wire.writer.write(sent)
+            await until(lambda: len(serving.busy()) == busy)
+
+        form = b"Content-Type: application/x-www-form-urlencoded\r\n"
+        async with await Wire.open(a.url) as wire:
+            await until(lambda: a.server.http_server._connections)
+            await seen(b"", 0)
+            await seen(b"POST /slow HTTP/1.1\r\nHost: a\r\n", 0)
+            await seen(form + b"Content-Length: 13\r\n\r\nkey=k", 1)
+            await seen(b"&value=1", 1)
+            await until(lambda: a.shared.heard("slow"))
+            assert len(serving.busy()) == 1
+            a.shared.go.set()
+            await seen(b"", 0)
+            assert a.server.http_server.conn_params.no_keep_alive is False
+            serving.last_requests()
+            assert (await wire._response()).status == 200
+            last = await wire.request("GET", "/note", {})
+            assert last.headers["Connection"] == "close"
+            assert await wire.reader.read() == b""
 
 
 @pytest.mark.parametrize("kind", ["websocket", "upgrade"])

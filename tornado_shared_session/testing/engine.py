@@ -71,6 +71,9 @@ class Engine:
         self._socket: WebSocketWire | None = None
         self._pump: asyncio.Task[None] | None = None
         self._upgrading = False
+        #: Whether to use a TCP connection again, as browsers do.
+        self.keep_alive = False
+        self._idle: list[Wire] = []
         self._sending = asyncio.Lock()
 
     @property
@@ -160,6 +163,8 @@ class Engine:
             self._pump.cancel()
             await asyncio.wait([self._pump])
         await self._drop_socket()
+        while self._idle:
+            await self._idle.pop().close()
         self._end("client close")
 
     def _start(self, waiting: list[str | bytes]) -> None:
@@ -218,9 +223,16 @@ class Engine:
             await self._socket.close()
 
     async def _http(self, method: str, body: bytes = b"") -> Response:
-        async with await Wire.open(self.url) as wire:
-            target = self._target("polling")
+        wire = self._idle.pop() if self._idle else await Wire.open(self.url)
+        target, reusable = self._target("polling"), False
+        try:
             response = await wire.request(method, target, self._headers(), body)
+            reusable = self.keep_alive and response.headers.get("Connection") != "close"
+        finally:
+            if reusable:
+                self._idle.append(wire)
+            else:
+                await wire.close()
         return self._keep(response)
 
     async def _web_socket(self) -> WebSocketWire:
