@@ -36,7 +36,10 @@ class Page(tornado.web.RequestHandler):
 
 
 def serve(sessions: SessionManager, handlers: list[Any], **settings: Any) -> None:
-    """Serve on 127.0.0.1 until Ctrl-C or SIGTERM, with the socket.io-client that `make js` has fetched."""
+    """Serve on 127.0.0.1 until Ctrl-C or SIGTERM.
+
+    With the socket.io-client that `make js` has fetched.
+    """
 
     async def main() -> None:
         app = tornado.web.Application(

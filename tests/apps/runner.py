@@ -39,7 +39,7 @@ def run(make_app: MakeApp, add_arguments: AddArguments | None = None) -> None:
     parser.add_argument("--name", default="app")
     if add_arguments:
         add_arguments(parser)
-    _die_with_parent()
+    die_with_parent()
     asyncio.run(_serve(make_app, parser.parse_args()))
 
 
@@ -64,6 +64,7 @@ async def _serve(make_app: MakeApp, args: argparse.Namespace) -> None:
         server.stop()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """End with the test run, however that ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
