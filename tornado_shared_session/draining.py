@@ -134,9 +134,11 @@ class _Drain:
         before = {stream for server in self._servers for stream in server.busy()}
         logger.info("draining: %d sockets and streams", len(self._manager.connections))
         await self._tell_in_batches()
+        self._loading_until = self._now() + _HANDSHAKE
+        await self._until(self._cut_at, self._sockets_gone)
+        # Not before: who polls fetches its farewell on the connection that it has.
         for server in self._servers:
             server.last_requests()
-        self._loading_until = self._now() + _HANDSHAKE
         await self._until(self._cut_at, self._quiet)
         unfinished = self._requests()
         handlers = [one for one in self._told if one.running]
@@ -201,12 +203,16 @@ class _Drain:
         some = [one for one in self._manager.connections if one.phase in phases]
         return [one for one in some if one not in self._told]
 
-    def _quiet(self) -> bool:
-        """Whether nothing is under way any more; who came late is told on the way."""
+    def _sockets_gone(self) -> bool:
+        """Whether no socket is left, and no handler; who came late is told on the way."""
         for connection in self._untold():
             self._tell(connection)
         self._tell_waiting()
-        return self._closed() and not any(one.running for one in self._told)
+        return not len(self._manager.connections) and not any(one.running for one in self._told)
+
+    def _quiet(self) -> bool:
+        """Whether nothing is under way any more."""
+        return self._sockets_gone() and self._closed()
 
     def _closed(self) -> bool:
         manager = self._manager

@@ -19,7 +19,6 @@ from tornado_shared_session import drain
 async def main(args: argparse.Namespace) -> None:
     """Serve until SIGTERM, then drain."""
     shared = build(args)
-    shared.listener = say
     await shared.manager.start()
     server = HTTPServer(shared.app)
     sockets = bind_sockets(args.port, "127.0.0.1", backlog=4096)
@@ -28,7 +27,6 @@ async def main(args: argparse.Namespace) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     say(port=sockets[0].getsockname()[1], pid=os.getpid())
     await stop.wait()
-    shared.listener = lambda **facts: None
     say(drained=asdict(await drain(server, shared.manager, timeout=30, pace=args.pace)))
 
 
