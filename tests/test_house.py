@@ -21,8 +21,9 @@ PACKAGE = ROOT / "tornado_shared_session"
 
 #: A module imports only from those above it. A package counts as one.
 ORDER = """
-    errors events limits serializers mapping record rooms stored session policy signing credentials
-    tokens origins stores notices connections questions lifecycle users rotation transactions
+    errors forks events limits serializers mapping record rooms stored session policy signing
+    credentials tokens origins stores notices connections questions lifecycle users rotation
+    transactions
     manager settings liveness deadlines watcher token_state transport handshake payload endpoint
     socketio_admission socketio_packets socketio_authenticated socketio_expiring socketio_gate
     socketio_switch socketio_tokens socketio

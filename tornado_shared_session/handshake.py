@@ -102,6 +102,11 @@ class Handshaker(Generic[C]):
         self._login_required = login_required
         self._admit_errors = admit_errors
 
+    def check_open(self) -> None:
+        """Raise `Refused` if no new connection gets in, for the process is about to end."""
+        if self.manager.draining is not None:
+            raise _leaving()
+
     async def open(self, handler: RequestHandler) -> C:
         """Admit a new connection, or raise `Refused`.
 
@@ -109,8 +114,7 @@ class Handshaker(Generic[C]):
         handler's response head.
         """
         manager = self.manager
-        if manager.draining is not None:
-            raise _leaving()
+        self.check_open()
         presented = manager.credentials.read(handler.request)
         ids = frozenset(credential.id for credential in presented)
         carrier = _Carrier()

@@ -15,6 +15,7 @@ from .connections import Connections
 from .credentials import Credentials
 from .errors import ConfigurationError, StoreError
 from .events import Reporter, logger
+from .forks import tell_of_forks, used_elsewhere
 from .notices import Notice, notices
 from .policy import Policy
 from .questions import Inquiry, Questions
@@ -72,12 +73,16 @@ class Lifecycle:
         self._settings: Mapping[str, Any] | None = None
         self._bound: tuple[object, object] | None = None
         self._services: list[Service] = []
-        self._started = False  # the store is open, the services run
+        #: The event loop in which the store is open and the services run.
+        self._home: asyncio.AbstractEventLoop | None = None
+        self._owner: object = None  # the loop that starts, or started, it; else what spoilt it
         self._closed = False
-        self._changing = asyncio.Lock()  # one start or close at a time
+        self._changing = asyncio.Lock()  # one start or close at a time, in `_turns`
+        self._turns: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         #: Set by `drain()`, with its result; from then on no new socket gets in.
         self.draining: asyncio.Future[Any] | None = None
+        tell_of_forks(self)
         if secret is not None:
             # Of several secrets the one with the highest version signs.
             version = max(secret, default=None) if isinstance(secret, Mapping) else None
@@ -120,7 +125,7 @@ class Lifecycle:
     def attach(self, service: Service) -> None:
         """Run a service as long as the manager runs."""
         self._services.append(service)
-        if self._started:
+        if self._home is not None and self._home is asyncio.get_running_loop():
             service.start()
 
     @property
@@ -132,22 +137,48 @@ class Lifecycle:
         """Open the store and start the services, also after `close()`.
 
         The first use does it by itself, but not once the manager was
-        closed.
+        closed. It runs in this event loop until it is closed; after that
+        it may be started in another one, or forked.
+
+        Raises:
+            ConfigurationError: it runs in another event loop, or did so
+                when this process was forked.
         """
         self._closed = False
         self.draining = None
         await self._ensure_started()
 
     async def _ensure_started(self) -> None:
-        """Start unless started; the use cases ask `_started` before they call it."""
-        async with self._changing:
+        """Start unless started here; the use cases look at `_home` before they call it."""
+        async with self._turn():
             if self._closed:
                 raise StoreError("the session manager is closed")
-            if not self._started:
-                await self.store.open()
-                self._started = True
+            if self._home is None:
+                loop = self._owner = asyncio.get_running_loop()
+                self.questions.begin()
+                try:
+                    await self.store.open()
+                except BaseException:
+                    self._owner = None
+                    raise
+                self._home = loop
                 for service in self._services:
                     service.start()
+
+    def _turn(self) -> asyncio.Lock:
+        """Return the lock for a start or a close in this event loop."""
+        loop = asyncio.get_running_loop()
+        if self._owner is not None and self._owner is not loop:
+            raise used_elsewhere("SessionManager")
+        if self._turns is not loop:
+            # A lock that somebody has waited for is of that loop for ever.
+            self._turns, self._changing = loop, asyncio.Lock()
+        return self._changing
+
+    def forked(self) -> None:
+        """See `forks.py`: what runs, runs in the parent."""
+        if self._owner is not None:
+            self._home, self._owner = None, "forked"
 
     @property
     def settled(self) -> bool:
@@ -167,12 +198,13 @@ class Lifecycle:
         two seconds to hear it. Requests that come later get a
         StoreError, until somebody calls `start()`.
         """
+        turn = self._turn()
         self._closed = True
-        async with self._changing:
+        async with turn:
             await self._stop()
 
     async def _stop(self) -> None:
-        self._started = False
+        self._home = None
         for service in self._services:
             await service.stop()
         await self.questions.stop()
@@ -184,6 +216,7 @@ class Lifecycle:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.store.close()
+        self._owner = None
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -7,6 +7,7 @@ watcher's.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -126,7 +127,7 @@ class SessionManager(UserSessions):
         Raises:
             StoreError: it could not be found out.
         """
-        if not self._started:
+        if self._home is not asyncio.get_running_loop():
             await self._ensure_started()
         live: list[tuple[Credential, Session]] = []
         superseded = False

@@ -69,6 +69,10 @@ class Questions:
         self._worker: asyncio.Task[None] | None = None
         self._listener: asyncio.Task[None] | None = None
 
+    def begin(self) -> None:
+        """The manager starts, perhaps in another process than it was made in."""
+        self._who = secrets.token_hex(8)  # of two processes that were one, each has its own
+
     def attend(self, watcher: Watching | None) -> None:
         """Leave the channel to a watcher, or None: it has stopped."""
         self.watcher = watcher
@@ -82,7 +86,7 @@ class Questions:
         tasks = [task for task in (self._worker, self._listener) if task is not None]
         self._worker = self._listener = None
         self._pending.clear()
-        self.heard.clear()
+        self.heard = asyncio.Event()  # one that was waited for is of that event loop for ever
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -44,6 +44,7 @@ class Tokens(Switching):
         tokens = self.tokens
         if tokens is None:
             return await self.handshaker.open(handler)
+        self.handshaker.check_open()
         request = handler.request
         presented = tokens.read(request)
         if presented and not tokens.by_header(request):
@@ -57,7 +58,7 @@ class Tokens(Switching):
         connection.rotation = asyncio.Lock()
         self.sessions.connections.add(connection)
         try:
-            if not self.sessions._started:
+            if self.sessions._home is not asyncio.get_running_loop():
                 await self.sessions._ensure_started()
             for credential in presented:
                 token = tokens.token_of(request)

@@ -81,7 +81,7 @@ class Watcher:
         self._waiting: list[_Look] = []
         #: Called as `expect` is, with what the store said last.
         self.followers: list[Callable[[str, float], None]] = []
-        self._nonce = secrets.token_hex(8)
+        self._nonce = ""
         self._heard = 0.0  # when our own heartbeat last came back
         self._connected = False
         self._lost = False  # it was connected, and was found deaf
@@ -94,6 +94,7 @@ class Watcher:
             return
         self._running = True
         self._wake = asyncio.Event()
+        self._nonce = secrets.token_hex(8)  # not before: processes that were one would share it
         self._spawn(self._answer())
         self._spawn(self._reload())
         if self._notices:

@@ -7,6 +7,7 @@ errors of the session into statuses, and a new credential into a header.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from tornado.web import RequestHandler
@@ -115,7 +116,7 @@ class SessionMixin(WithManager, SavedResponse):
         presented = manager.credentials.read(self.request)
         carrier = self._session_carrier = ResponseCarrier(self)
         try:
-            if not manager._started:
+            if manager._home is not asyncio.get_running_loop():
                 await manager._ensure_started()
             if presented:
                 if self.close_on_end:

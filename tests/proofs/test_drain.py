@@ -8,6 +8,7 @@ import json
 import statistics
 import time
 from contextlib import suppress
+from typing import Any
 from urllib.parse import urlencode
 
 import redis.asyncio
@@ -40,7 +41,7 @@ class Writer:
 
     async def check(self, client: redis.asyncio.Redis, prefix: str) -> bool:
         """Whether Redis holds what was acknowledged last, or what was under way after it."""
-        found = await client.hget(f"{prefix}s:{session_id(self.jar)}", self.key)
+        found: Any = await client.hget(f"{prefix}s:{session_id(self.jar)}", self.key)
         stored = 0 if found is None else MsgpackSerializer().decode(found)
         return stored in (self.acknowledged, self.acknowledged + 1)
 
@@ -61,7 +62,7 @@ class OverHTTP(Writer):
                     self.acknowledged = number
                     if response.headers.get("Connection") == "close":
                         return
-                    await asyncio.sleep(_PAUSE)
+                    await asyncio.sleep(_PAUSE)  # a pace is meant
         except OSError:
             return  # what was under way was not acknowledged
 
@@ -101,7 +102,7 @@ class Client(Writer):
                 self.acknowledged = number
                 if not self.diligent:
                     return
-                await asyncio.sleep(5 * _PAUSE)
+                await asyncio.sleep(5 * _PAUSE)  # a pace is meant
         except ConnectionLost:
             return
 
@@ -135,8 +136,8 @@ async def test_a_process_is_drained_under_load_and_nothing_acknowledged_is_lost(
     (said,) = [line["drained"] for line in app.lines if "drained" in line]
 
     everybody: list[Writer] = [*clients, *writers]
-    async with raw_redis(redis_url) as client:
-        kept = [await writer.check(client, prefix) for writer in everybody]
+    async with raw_redis(redis_url) as asked:
+        kept = [await writer.check(asked, prefix) for writer in everybody]
     writes = sum(writer.acknowledged for writer in everybody)
     assert [one.client.closings for one in clients if not one.heard_at] == []
     assert kept.count(False) == 0

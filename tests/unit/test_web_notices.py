@@ -83,4 +83,4 @@ async def test_a_request_after_the_end_is_a_503() -> None:
         for late in (client, stranger):
             assert (await late.post("/login", {"user": "ann"})).code == 503
             late.close()
-    assert not sessions._started
+    assert sessions._home is None

@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import random
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import redis.asyncio
@@ -72,11 +73,10 @@ class RedisStore(Store):
     ) -> None:
         timeout = seconds("timeout", timeout)
         if isinstance(url_or_client, str):
-            self._client = _connect(url_or_client, timeout)
-            self._owned = True
+            self._connect: Any = partial(_connect, url_or_client, timeout)
+            self._client = self._connect()
         elif isinstance(url_or_client, redis.asyncio.Redis):
-            self._client = url_or_client
-            self._owned = False
+            self._connect, self._client = None, url_or_client
         else:
             raise ConfigurationError(
                 "RedisStore takes a redis:// URL or a redis.asyncio.Redis client, not a"
@@ -263,8 +263,10 @@ class RedisStore(Store):
 
     async def close(self) -> None:
         await self._pipe.close()
-        if self._owned:
+        if self._connect is not None:
             await self._client.aclose()
+            self._client = self._connect()  # for the next event loop, if there is one
+            self._pipe.begin(self._client.connection_pool)
 
     async def _ask(self, *command: Any) -> Any:
         (reply,) = await self._pipe.ask(command)

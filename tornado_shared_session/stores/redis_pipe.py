@@ -22,8 +22,9 @@ from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from ..errors import ConfigurationError, StoreError
+from ..errors import StoreError
 from ..events import logger
+from ..forks import tell_of_forks, used_elsewhere
 from .redis_scripts import Script
 
 Command = tuple[str | bytes | int, ...]
@@ -58,12 +59,23 @@ class Pipe:
     """
 
     def __init__(self, pool: ConnectionPool, timeout: float) -> None:
-        self._pool = pool
         self._timeout = timeout
         self._queue: list[_Request] = []
         self._task: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.begin(pool)
+        tell_of_forks(self)
         self._scripts: dict[str, str] = {}
+
+    def begin(self, pool: ConnectionPool) -> None:
+        """Go on with a pool that no event loop has used."""
+        self._pool = pool
+        self._loop: object = None  # what it is used in; else what spoilt it
+
+    def forked(self) -> None:
+        """See `forks.py`: every connection that there is, is the parent's."""
+        held = ("_available_connections", "_in_use_connections")
+        if self._loop is not None or any(getattr(self._pool, name, None) for name in held):
+            self._loop, self._task, self._queue = "forked", None, []
 
     def bind(self, script: Script) -> str:
         """Remember a script's source, in case the server does not; return its SHA-1."""
@@ -94,10 +106,7 @@ class Pipe:
 
     def _check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None:
-            raise ConfigurationError(
-                "this RedisStore was used in another event loop or process; create one store"
-                " (and one SessionManager) per event loop, after forking"
-            )
+            raise used_elsewhere("RedisStore")
         self._loop = loop
 
     async def _work(self) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..errors import ConfigurationError, SessionError, StoreError
 from ..events import logger
+from ..forks import tell_of_forks, used_elsewhere
 from .sql_connect import borrow, connect
 from .sql_errors import Failure, classify, explain
 
@@ -74,7 +75,8 @@ class Database:
         self.backend = self.engine.dialect.name
         #: How to create what is missing; set by the store.
         self.remedy = ""
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: object = None  # what it is used in; else what spoilt it
+        tell_of_forks(self)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(
@@ -126,10 +128,7 @@ class Database:
 
     def _check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None:
-            raise ConfigurationError(
-                "this SQLStore was used in another event loop or process; create one store"
-                " (and one SessionManager) per event loop, after forking"
-            )
+            raise used_elsewhere("SQLStore")
         self._loop = loop
 
     def _finished(self, task: asyncio.Task[Any], end: asyncio.TimerHandle) -> None:
@@ -216,6 +215,12 @@ class Database:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._owned:
             await self.engine.dispose()
+            self._loop = None  # the next event loop, if there is one, begins anew
+
+    def forked(self) -> None:
+        """See `forks.py`: every connection that there is, is the parent's."""
+        if self._loop is not None:
+            self._loop = "forked"
 
 
 async def _queue(turn: asyncio.Lock, work: Coroutine[Any, Any, _T]) -> _T:

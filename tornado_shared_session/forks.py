@@ -1,0 +1,47 @@
+"""What a fork leaves behind: tasks, sockets and loops that belong to the parent.
+
+A connection that two processes write to gives either the other's
+replies, and a copied event loop is no sign that anything runs in it. So
+who holds such things is told of a fork, in the child. What was made but
+not used yet holds none, and may be forked.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from typing import Protocol
+
+from .errors import ConfigurationError
+
+
+class Holder(Protocol):
+    """Something that may hold what a fork spoils."""
+
+    def forked(self) -> None:
+        """Called in the child, before anything else of ours runs there."""
+
+
+_holders: weakref.WeakSet[Holder] = weakref.WeakSet()
+
+
+def tell_of_forks(holder: Holder) -> None:
+    """Call its `forked` in every child that is forked from here on, as long as it lives."""
+    _holders.add(holder)
+
+
+def used_elsewhere(what: str) -> ConfigurationError:
+    """Return the error for what was used in another event loop, or before a fork."""
+    return ConfigurationError(
+        f"this {what} was used in another event loop or process; create one store (and one"
+        " SessionManager) per event loop, after forking, or close it there first"
+    )
+
+
+def _forked() -> None:
+    for holder in list(_holders):
+        holder.forked()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_forked)
