@@ -28,7 +28,7 @@ from .serving import Serving
 _TICK = 0.1  # seconds between two batches of sockets
 _LOOK = 0.02  # seconds between two looks at what is still under way
 _HANDSHAKE = 1.0  # seconds for a handshake under way to come in, and be told as the others
-_LAST = 5.0  # seconds of the timeout for what has to be cut: its sockets, and the store
+_LAST = 5.0  # seconds of the timeout for what has to be cut, and for the store
 _STORE = 2.0  # seconds of those for the manager's own close
 
 
@@ -71,8 +71,8 @@ async def drain(
 
     Args:
         server: what `Application.listen` returned, or several of those.
-        timeout: seconds or a `timedelta`; what is not through five seconds
-            before (sooner if the timeout is below 15) is cut.
+        timeout: seconds or a `timedelta`; what is not through is cut in the
+            last five of them, or the last third if that is shorter.
         pace: sockets a second; faster if they would take more than a third
             of the timeout.
 
@@ -127,7 +127,6 @@ class _Drain:
         self._loading_until = math.inf
         self._told: set[Connection] = set()
         self._waiting: list[Connection] = []  # told once its handlers are through
-        self._cut = 0
 
     async def run(self) -> Drained:
         """Do it all, in its order."""
@@ -140,22 +139,19 @@ class _Drain:
         for server in self._servers:
             server.last_requests()
         await self._until(self._cut_at, self._quiet)
-        unfinished = self._requests()
-        handlers = [one for one in self._told if one.running]
-        self._cut += len(unfinished) + len(handlers)
+        handlers = {one for one in self._told if one.running}
         for connection in [*self._waiting, *self._manager.connections]:
             self._end(connection)
         self._waiting = []
         await self._until(self._store_at, self._closed)
-        left = set(self._manager.connections)
-        self._cut += sum(not one.running for one in left)
+        left, unfinished = set(self._manager.connections), self._requests()
         for server in self._servers:
             await server.close()
         await self._manager.close()
         result = Drained(
             sockets=len(self._told - left),
             requests=len(before) - len(before & unfinished),
-            cut=self._cut,
+            cut=len(unfinished) + len(handlers | left),
             seconds=round(self._now() - self._began, 3),
         )
         logger.info("drained: %s", result)

@@ -9,7 +9,7 @@ import pytest
 import tornado.web
 
 from tests.support import streams
-from tests.support.sites import HeldLoad, Site, raw_redis, session_id, status_of, until
+from tests.support.sites import HeldLoad, Site, raw_redis, session_id, site, status_of, until
 from tests.support.streams import Socket, Stream
 from tornado_shared_session import (
     RedisStore,
@@ -23,6 +23,7 @@ from tornado_shared_session.testing import CookieJar, serve
 from tornado_shared_session.testing.wire import Wire
 
 SHUTDOWN = {"reason": "shutdown"}
+HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
 
 
 def draining(a: Site | streams.Site, **options: Any) -> asyncio.Task[Drained]:
@@ -110,7 +111,7 @@ async def test_a_kept_alive_connection_serves_no_new_socket_and_one_last_request
             assert (await wire.request("GET", "/note", cookie)).status == 200
         done = draining(a)
         await asyncio.sleep(0)
-        refused = await one.request("GET", "/socket.io/?EIO=4&transport=polling", cookie)
+        refused = await one.request("GET", HANDSHAKE, cookie)
         assert refused.status == 503
         assert refused.headers["Retry-After"] == "1"
         assert refused.headers["Connection"] == "close"
@@ -215,6 +216,27 @@ async def test_a_new_websocket_is_refused(redis_url: str, prefix: str) -> None:
             refused = await kept.upgrade("/ws", cookie)
             assert (refused.status, refused.headers["Connection"]) == (503, "close")
             a.streams.go.set()
+            assert (await asyncio.wait_for(done, 5)).sockets == 1
+
+
+@pytest.mark.expects_log("503 GET")
+async def test_a_client_that_waits_for_its_token_ends_too_and_no_other_gets_in(
+    redis_url: str, prefix: str
+) -> None:
+    """In token mode nothing is stored for who is still to show one (R21)."""
+    async with site(redis=redis_url, prefix=prefix, credentials="token") as a:
+        slow = asyncio.create_task(a.http().post("/slow", {"key": "k", "value": "1"}))
+        await until(lambda: a.shared.heard("slow"))
+        async with a.client("websocket") as client, await Wire.open(a.url) as kept:
+            await client.open()
+            assert (await kept.request("GET", "/note", {})).status == 200
+            done = draining(a)
+            await asyncio.sleep(0)
+            assert (await kept.request("GET", HANDSHAKE, {})).status == 503
+            await client.wait_transport_closed()
+            assert "server disconnect packet" not in client.closings
+            a.shared.go.set()
+            assert (await slow).code == 200
             assert (await asyncio.wait_for(done, 5)).sockets == 1
 
 

@@ -156,10 +156,10 @@ TABLE = {
     ),
     "an event is acknowledged to another session": (
         "socketio_gate.py",
-        """        if connection.id is not id:
-            return self.not_handled  # it has switched to another session
+        """            if connection.id is not id:
+                return self.not_handled  # it has switched to another session
 """,
-        "        id = connection.id\n",
+        "            id = connection.id\n",
         SWITCH + "test_an_event_that_outlives_its_session_is_not_acknowledged" + WS,
     ),
     "what was made for a socket stays": (
