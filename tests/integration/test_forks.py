@@ -135,9 +135,9 @@ async def test_a_child_that_goes_on_with_its_parents_loop_is_told(
     app = AppProcess("tests.apps.forked", *arguments)
     async with app:
         assert (await app.wait_line("parent", timeout=10))["parent"] == "well"
-        for what in ("manager", "store"):
-            line = await app.wait_line(what)
-            assert "used in another event loop or process; create one store" in line[what]
+        for key, what in (("manager", "SessionManager"), ("store", "RedisStore")):
+            line = await app.wait_line(key)
+            assert f"this {what} was used in another event loop or process" in line[key]
 
 
 async def foreign(redis_url: str, prefix: str) -> CookieJar:
