@@ -17,7 +17,7 @@ import devices
 import tornado.web
 from shared import IDLE, ORIGINS, PORT, PORTS, REDIS_URL, WHO, BaseHandler, sessions, sio
 
-from tornado_shared_session import Session, get_tornado_handler
+from tornado_shared_session import Session, drain, get_tornado_handler
 
 HERE = Path(__file__).parent
 CLIENT = HERE.parents[1] / ".cache/js/node_modules/socket.io-client/dist"
@@ -167,8 +167,7 @@ async def main() -> None:
     async with sessions:
         server = app.listen(PORT, "127.0.0.1")
         await stop.wait()
-        server.stop()
-        await server.close_all_connections()
+        await drain(server, sessions, timeout=3)  # the launcher waits for 5
 
 
 if __name__ == "__main__":
