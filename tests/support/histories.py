@@ -1,0 +1,259 @@
+"""Random histories of overlapping handlers: what may happen in them, and in which proportion.
+
+Each rule does one thing to us and to the simple model; `both.py` compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+
+from tests.support.both import OBJECTS, USERS, Both, Line, Pair, at_once
+from tornado_shared_session import Session, SessionEnded
+
+SESSIONS, SOCKETS = 3, 3  # that live at once
+
+managers = st.integers(0, 1)
+some = st.integers(0, OBJECTS - 1)
+keys = st.sampled_from(["a", "b", "c"])
+numbers = st.integers(0, 3)
+edits = st.tuples(st.sampled_from(["set", "list", "delete", "append", "clear"]), keys, numbers)
+turns = st.sampled_from(["login", "login", "regenerate", "destroy"])
+
+
+def edit(mapping: Any, kind: str, key: str, number: int) -> None:
+    """Change a mapping in one of the ways in which sessions are changed."""
+    if kind == "set":
+        mapping[key] = number
+    elif kind == "list":
+        mapping[key] = [number]
+    elif kind == "delete":
+        mapping.pop(key, None)
+    elif kind == "clear":
+        mapping.clear()
+    elif isinstance(value := mapping.get(key), list):
+        value.append(number)
+
+
+def bump(session: Session) -> None:
+    """Count."""
+    session["n"] = session.get("n", 0) + 1
+
+
+class Histories(Both):
+    """Handlers that overlap, in two processes, on one store."""
+
+    @rule(m=managers, key=keys, number=numbers)
+    def visit(self, m: int, key: str, number: int) -> None:
+        """Somebody new comes, and something is stored."""
+        if len(self.alive()) < SESSIONS:
+            pair = self.open(m, None, True)
+            self.edit(pair, "list", key, number)
+            self.act(pair, pair.session.save(), lambda: self.model.save(pair.loaded, True))
+
+    @rule(m=managers)
+    def handshake(self, m: int) -> None:
+        """A socket opens without a credential, and gets a provisional session."""
+        if len(self.alive()) < SESSIONS:
+            pair = self.open(m, None, True)
+            work = self.world.managers[m].create(pair.session, {}, provisional=True)
+            self.act(pair, work, lambda: self.model.create(pair.loaded, provisional=True))
+            self.connect(m, 1)
+
+    @rule(m=managers, which=st.integers(0, 20), issues=st.integers(0, 3))
+    def load(self, m: int, which: int, issues: int) -> None:
+        """Somebody comes with a credential, perhaps an old one, or with none."""
+        known = self.credentials[-which:][0] if which and self.credentials else None
+        self.open(m, known, issues > 0)
+
+    @rule(h=some, changes=st.lists(edits, min_size=1, max_size=3), save=st.booleans())
+    def change(self, h: int, changes: list[tuple[str, str, int]], save: bool) -> None:
+        """Change an object in some ways, and perhaps save it."""
+        if pair := self.pick(h):
+            for kind, key, number in changes:
+                self.edit(pair, kind, key, number)
+            if save:
+                self.save(h, True)
+
+    def edit(self, pair: Pair, kind: str, key: str, number: int) -> None:
+        """Change both, or see that what has ended cannot be changed."""
+        session, loaded = pair.session, pair.loaded
+        if loaded.ended:
+            with pytest.raises(SessionEnded):
+                session[key] = number
+            return
+        edit(session, kind, key, number)
+        edit(loaded.shown, kind, key, number)
+        if kind in ("set", "list"):
+            loaded.assigned.add(key)
+        loaded.assigned &= loaded.shown.keys()
+        self.compare(pair)
+
+    @rule(h=some, touch=st.booleans())
+    def save(self, h: int, touch: bool) -> None:
+        """Save an object, as activity or not."""
+        if pair := self.pick(h):
+            work = pair.session._backend.save(pair.session, touch=touch)
+            self.act(pair, work, lambda: self.model.save(pair.loaded, touch))
+
+    @rule(h=some)
+    def touch(self, h: int) -> None:
+        """Move the deadline."""
+        if pair := self.pick(h):
+            self.act(pair, pair.session.touch(), lambda: self.model.touch(pair.loaded))
+
+    @rule(h=some)
+    def reload(self, h: int) -> None:
+        """Read an object again."""
+        if pair := self.pick(h):
+            self.act(pair, pair.session.reload(), lambda: self.model.reload(pair.loaded))
+
+    @rule(h=some)
+    def transact(self, h: int) -> None:
+        """Count."""
+        if pair := self.pick(h):
+            stored = self.model.find(pair.loaded.id)
+            # An object that still says "provisional" extends the life or does not,
+            # according to whether it had to be read again.
+            if stored is None or stored.provisional == pair.loaded.provisional:
+                work = pair.session.transact(bump)
+                self.act(pair, work, lambda: self.model.transact(pair.loaded, "n"))
+
+    @rule(h=some, how=turns, user=st.sampled_from(USERS))
+    def turn(self, h: int, how: str, user: str) -> None:
+        """Log in, replace the credential, or log out."""
+        if pair := self.pick(h):
+            work, expected = self.turning(pair, how, user)
+            self.act(pair, work, expected)
+
+    def turning(
+        self, pair: Pair, how: str, user: str
+    ) -> tuple[Coroutine[Any, Any, None], Callable[[], None]]:
+        """Return how one of them is done in both worlds."""
+        session, loaded = pair.session, pair.loaded
+        if how == "login":
+            return session.login(user), lambda: self.model.rotate(loaded, user)
+        if how == "regenerate":
+            return session.regenerate(), lambda: self.model.rotate(loaded, None)
+        self.why.setdefault(loaded.id, "logged_out")
+        return session.destroy(), lambda: self.model.destroy(loaded)
+
+    @rule(m=managers, which=st.integers(1, 5))
+    def revoke(self, m: int, which: int) -> None:
+        """Somebody ends a session from outside, by its id."""
+        if self.credentials:
+            id = self.credentials[-which:][0][1]
+            lived = self.model.find(id) is not None
+            self.why[id] = "revoked"
+            assert self.run(self.world.managers[m].destroy(id)) is lived
+            self.model.sessions.pop(id, None)
+            self.run(self.settle(id))
+
+    @rule(seconds=st.sampled_from([100, 100, 200, 500, 1000]))
+    def expire(self, seconds: int) -> None:
+        """Time passes."""
+        self.run(self.world.pass_time(seconds))
+        self.model.now += seconds
+        self.run(self.settle(*self.model.sessions))
+
+    # -- at once -----------------------------------------------------------
+
+    @rule(
+        hs=st.lists(some, min_size=2, max_size=4, unique=True),
+        how=st.sampled_from(["save", "login", "regenerate", "destroy"]),
+        user=st.sampled_from(USERS),
+    )
+    def together(self, hs: list[int], how: str, user: str) -> None:
+        """Some objects are saved at once; one of them may log in or out instead.
+
+        Who was not refused came before the turn, and who was refused after it.
+        """
+        pairs = list(dict.fromkeys(pair for h in hs if (pair := self.pick(h))))
+        pairs = [pair for pair in pairs if not pair.loaded.ended]
+        if len(pairs) < 2:
+            return
+        turner = None if how == "save" else pairs.pop(0)
+        works = [pair.session.save() for pair in pairs]
+        if turner is not None:
+            work, expected = self.turning(turner, how, user)
+            works.append(work)
+        before = {pair: pair.issued() for pair in [*pairs, *([turner] if turner else [])]}
+        answers = self.run(at_once(*works))
+        got = dict(zip(pairs, answers, strict=False))
+        rivals: dict[tuple[str, str], list[Any]] = {}
+        first = [pair for pair in pairs if turner is None or got[pair] is None]
+        for pair in first:
+            changed, deleted = pair.loaded.changes()
+            for key in {*changed, *deleted} if got[pair] is None else ():
+                rivals.setdefault((pair.loaded.id, key), []).append(changed.get(key))
+            self.judge(pair, got[pair], self.saving(pair), before[pair])
+        if turner is not None:
+            loaded = turner.loaded
+            changed, deleted = loaded.changes()
+            clears = how == "login" and loaded.user not in (None, user)
+            for id, key in list(rivals):
+                if id == loaded.id and (clears or key in changed or key in deleted):
+                    del rivals[id, key]
+            self.judge(turner, answers[-1], expected, before[turner])
+        for pair in pairs:
+            if pair not in first:
+                self.judge(pair, got[pair], self.saving(pair), before[pair])
+        self.run(self.adopt(rivals))
+        self.run(self.settle(*{pair.loaded.id for pair in pairs}))
+
+    def saving(self, pair: Pair) -> Callable[[], None]:
+        """Return what the model does when an object is saved."""
+        return lambda: self.model.save(pair.loaded, True)
+
+    async def adopt(self, rivals: dict[tuple[str, str], list[Any]]) -> None:
+        """Of who wrote one key at once any may be the last: the store tells which."""
+        for (id, key), values in rivals.items():
+            stored = self.model.find(id)
+            if stored is not None and len(values) > 1:
+                record = await self.world.managers[0].store.load(id)
+                assert record is not None
+                value = self.decoded(record).get(key)
+                assert value in values
+                stored.values.pop(key, None)
+                if value is not None:
+                    stored.values[key] = value
+
+    # -- sockets -----------------------------------------------------------
+
+    @rule(m=managers, which=st.integers(1, 5))
+    def connect(self, m: int, which: int) -> None:
+        """A socket enters the registry, and loads its session."""
+        if len(self.lines) < SOCKETS and self.credentials:
+            credential, id, generation = self.credentials[-which:][0]
+            manager = self.world.managers[m]
+            line = Line(id, manager, generation)
+            manager.connections.add(line)
+            session = self.run(manager.resolve([credential], None))
+            loaded = self.model.load(id, generation, False)
+            if loaded is None or loaded.ended:
+                assert session.is_new is (loaded is None)
+                manager.connections.discard(line)
+            else:
+                line.loaded = session._record
+                self.lines.append(line)
+
+    @rule(which=st.integers(0, SOCKETS - 1))
+    def admit(self, which: int) -> None:
+        """A socket that has loaded its session is admitted, unless that ended meanwhile."""
+        if not self.lines:
+            return
+        line = self.lines[which % len(self.lines)]
+        record, line.loaded = line.loaded, None
+        if record is None:  # it was admitted before: its client leaves
+            self.drop(line)
+        elif self.doomed(line):
+            with pytest.raises(SessionEnded):
+                line.admit(record)
+            self.drop(line)
+        else:
+            line.admit(record)
+            assert not line.closed
