@@ -93,9 +93,9 @@ class Both(RuleBasedStateMachine):
         """Do something on the loop."""
         return self.loop.run_until_complete(work)
 
-    def pick(self, h: int) -> Pair | None:
+    def pick(self, h: int) -> Pair:
         """Return one of the objects in use."""
-        return self.pairs[-1 - h % len(self.pairs)] if self.pairs else None
+        return self.pairs[-1 - h % len(self.pairs)]
 
     def alive(self) -> list[str]:
         """Return the ids of the sessions that live."""
@@ -151,7 +151,8 @@ class Both(RuleBasedStateMachine):
         for id, record in zip(ids, await asyncio.gather(*loads), strict=True):
             stored = self.model.find(id)
             if stored is None or record is None:
-                assert record is stored is None
+                assert record is None
+                assert stored is None
                 continue
             assert self.decoded(record) == stored.values
             assert record.generation == stored.generation

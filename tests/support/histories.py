@@ -10,16 +10,17 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from tests.support.both import OBJECTS, USERS, Both, Line, Pair, at_once
 from tornado_shared_session import Session, SessionEnded
 
 SESSIONS, SOCKETS = 3, 3  # that live at once
+Edit = tuple[str, str, int]
 
 managers = st.integers(0, 1)
 some = st.integers(0, OBJECTS - 1)
-keys = st.sampled_from(["a", "b", "c"])
+keys = st.sampled_from(["a", "b"])
 numbers = st.integers(0, 3)
 edits = st.tuples(st.sampled_from(["set", "list", "delete", "append", "clear"]), keys, numbers)
 turns = st.sampled_from(["login", "login", "regenerate", "destroy"])
@@ -47,37 +48,40 @@ def bump(session: Session) -> None:
 class Histories(Both):
     """Handlers that overlap, in two processes, on one store."""
 
-    @rule(m=managers, key=keys, number=numbers)
-    def visit(self, m: int, key: str, number: int) -> None:
-        """Somebody new comes, and something is stored."""
-        if len(self.alive()) < SESSIONS:
-            pair = self.open(m, None, True)
+    @initialize(m=managers)
+    def begin(self, m: int) -> None:
+        """One session, in use by two handlers and a socket."""
+        self.visit(m, "a", 0, False)
+        self.load(1 - m, 1, 1)
+        self.connect(m, 1, True)
+
+    @precondition(lambda self: len(self.alive()) < SESSIONS)
+    @rule(m=managers, key=keys, number=numbers, socket=st.booleans())
+    def visit(self, m: int, key: str, number: int, socket: bool) -> None:
+        """Somebody new comes, and something is stored; a socket gets a provisional session."""
+        pair = self.open(m, None, True)
+        if socket:
+            work = self.world.managers[m].create(pair.session, {}, provisional=True)
+            self.act(pair, work, lambda: self.model.create(pair.loaded, provisional=True))
+            self.connect(m, 1, True)
+        else:
             self.edit(pair, "list", key, number)
             self.act(pair, pair.session.save(), lambda: self.model.save(pair.loaded, True))
 
-    @rule(m=managers)
-    def handshake(self, m: int) -> None:
-        """A socket opens without a credential, and gets a provisional session."""
-        if len(self.alive()) < SESSIONS:
-            pair = self.open(m, None, True)
-            work = self.world.managers[m].create(pair.session, {}, provisional=True)
-            self.act(pair, work, lambda: self.model.create(pair.loaded, provisional=True))
-            self.connect(m, 1)
-
-    @rule(m=managers, which=st.integers(0, 20), issues=st.integers(0, 3))
+    @rule(m=managers, which=st.integers(0, 6), issues=st.integers(0, 3))
     def load(self, m: int, which: int, issues: int) -> None:
         """Somebody comes with a credential, perhaps an old one, or with none."""
-        known = self.credentials[-which:][0] if which and self.credentials else None
+        known = self.credentials[-which:][0] if which else None
         self.open(m, known, issues > 0)
 
     @rule(h=some, changes=st.lists(edits, min_size=1, max_size=3), save=st.booleans())
-    def change(self, h: int, changes: list[tuple[str, str, int]], save: bool) -> None:
+    def change(self, h: int, changes: list[Edit], save: bool) -> None:
         """Change an object in some ways, and perhaps save it."""
-        if pair := self.pick(h):
-            for kind, key, number in changes:
-                self.edit(pair, kind, key, number)
-            if save:
-                self.save(h, True)
+        pair = self.pick(h)
+        for kind, key, number in changes:
+            self.edit(pair, kind, key, number)
+        if save:
+            self.save(h, True)
 
     def edit(self, pair: Pair, kind: str, key: str, number: int) -> None:
         """Change both, or see that what has ended cannot be changed."""
@@ -96,39 +100,39 @@ class Histories(Both):
     @rule(h=some, touch=st.booleans())
     def save(self, h: int, touch: bool) -> None:
         """Save an object, as activity or not."""
-        if pair := self.pick(h):
-            work = pair.session._backend.save(pair.session, touch=touch)
-            self.act(pair, work, lambda: self.model.save(pair.loaded, touch))
+        pair = self.pick(h)
+        work = pair.session._backend.save(pair.session, touch=touch)
+        self.act(pair, work, lambda: self.model.save(pair.loaded, touch))
 
     @rule(h=some)
     def touch(self, h: int) -> None:
         """Move the deadline."""
-        if pair := self.pick(h):
-            self.act(pair, pair.session.touch(), lambda: self.model.touch(pair.loaded))
+        pair = self.pick(h)
+        self.act(pair, pair.session.touch(), lambda: self.model.touch(pair.loaded))
 
     @rule(h=some)
     def reload(self, h: int) -> None:
         """Read an object again."""
-        if pair := self.pick(h):
-            self.act(pair, pair.session.reload(), lambda: self.model.reload(pair.loaded))
+        pair = self.pick(h)
+        self.act(pair, pair.session.reload(), lambda: self.model.reload(pair.loaded))
 
     @rule(h=some)
     def transact(self, h: int) -> None:
         """Count."""
-        if pair := self.pick(h):
-            stored = self.model.find(pair.loaded.id)
-            # An object that still says "provisional" extends the life or does not,
-            # according to whether it had to be read again.
-            if stored is None or stored.provisional == pair.loaded.provisional:
-                work = pair.session.transact(bump)
-                self.act(pair, work, lambda: self.model.transact(pair.loaded, "n"))
+        pair = self.pick(h)
+        stored = self.model.find(pair.loaded.id)
+        # An object that still says "provisional" extends the life or does not,
+        # according to whether it had to be read again.
+        if stored is None or stored.provisional == pair.loaded.provisional:
+            work = pair.session.transact(bump)
+            self.act(pair, work, lambda: self.model.transact(pair.loaded, "n"))
 
     @rule(h=some, how=turns, user=st.sampled_from(USERS))
     def turn(self, h: int, how: str, user: str) -> None:
         """Log in, replace the credential, or log out."""
-        if pair := self.pick(h):
-            work, expected = self.turning(pair, how, user)
-            self.act(pair, work, expected)
+        pair = self.pick(h)
+        work, expected = self.turning(pair, how, user)
+        self.act(pair, work, expected)
 
     def turning(
         self, pair: Pair, how: str, user: str
@@ -145,15 +149,14 @@ class Histories(Both):
     @rule(m=managers, which=st.integers(1, 5))
     def revoke(self, m: int, which: int) -> None:
         """Somebody ends a session from outside, by its id."""
-        if self.credentials:
-            id = self.credentials[-which:][0][1]
-            lived = self.model.find(id) is not None
-            self.why[id] = "revoked"
-            assert self.run(self.world.managers[m].destroy(id)) is lived
-            self.model.sessions.pop(id, None)
-            self.run(self.settle(id))
+        id = self.credentials[-which:][0][1]
+        lived = self.model.find(id) is not None
+        self.why[id] = "revoked"
+        assert self.run(self.world.managers[m].destroy(id)) is lived
+        self.model.sessions.pop(id, None)
+        self.run(self.settle(id))
 
-    @rule(seconds=st.sampled_from([100, 100, 200, 500, 1000]))
+    @rule(seconds=st.sampled_from([100, 100, 100, 300, 900]))
     def expire(self, seconds: int) -> None:
         """Time passes."""
         self.run(self.world.pass_time(seconds))
@@ -162,20 +165,26 @@ class Histories(Both):
 
     # -- at once -----------------------------------------------------------
 
+    @precondition(lambda self: self.alive())
     @rule(
-        hs=st.lists(some, min_size=2, max_size=4, unique=True),
+        which=st.integers(0, SESSIONS - 1),
+        changes=st.lists(edits, min_size=2, max_size=4),
         how=st.sampled_from(["save", "login", "regenerate", "destroy"]),
         user=st.sampled_from(USERS),
     )
-    def together(self, hs: list[int], how: str, user: str) -> None:
-        """Some objects are saved at once; one of them may log in or out instead.
+    def together(self, which: int, changes: list[Edit], how: str, user: str) -> None:
+        """Objects of one session are changed and saved at once; one may log in or out instead.
 
         Who was not refused came before the turn, and who was refused after it.
         """
-        pairs = list(dict.fromkeys(pair for h in hs if (pair := self.pick(h))))
-        pairs = [pair for pair in pairs if not pair.loaded.ended]
-        if len(pairs) < 2:
-            return
+        id = self.alive()[which % len(self.alive())]
+        pairs = [pair for pair in self.pairs if pair.loaded.id == id and not pair.loaded.ended]
+        known = [one for one in self.credentials if one[1] == id][-1]
+        for m in range(len(pairs), len(changes)):
+            pairs.append(self.open(m % 2, known, True))
+        pairs = pairs[-len(changes) :]
+        for pair, change in zip(pairs, changes, strict=True):
+            self.edit(pair, *change)
         turner = None if how == "save" else pairs.pop(0)
         works = [pair.session.save() for pair in pairs]
         if turner is not None:
@@ -184,50 +193,58 @@ class Histories(Both):
         before = {pair: pair.issued() for pair in [*pairs, *([turner] if turner else [])]}
         answers = self.run(at_once(*works))
         got = dict(zip(pairs, answers, strict=False))
-        rivals: dict[tuple[str, str], list[Any]] = {}
-        first = [pair for pair in pairs if turner is None or got[pair] is None]
+        rivals: dict[str, list[Any]] = {}
+        first = [pair for pair in pairs if turner is None or self.before(pair, got[pair])]
         for pair in first:
             changed, deleted = pair.loaded.changes()
             for key in {*changed, *deleted} if got[pair] is None else ():
-                rivals.setdefault((pair.loaded.id, key), []).append(changed.get(key))
+                rivals.setdefault(key, []).append(changed.get(key))
             self.judge(pair, got[pair], self.saving(pair), before[pair])
         if turner is not None:
             loaded = turner.loaded
             changed, deleted = loaded.changes()
             clears = how == "login" and loaded.user not in (None, user)
-            for id, key in list(rivals):
-                if id == loaded.id and (clears or key in changed or key in deleted):
-                    del rivals[id, key]
+            for key in list(rivals):
+                if clears or key in changed or key in deleted:
+                    del rivals[key]
             self.judge(turner, answers[-1], expected, before[turner])
         for pair in pairs:
             if pair not in first:
                 self.judge(pair, got[pair], self.saving(pair), before[pair])
-        self.run(self.adopt(rivals))
-        self.run(self.settle(*{pair.loaded.id for pair in pairs}))
+        self.run(self.adopt(id, rivals))
+        self.run(self.settle(id))
+
+    def before(self, pair: Pair, got: str | None) -> bool:
+        """Whether what a save was told was so before somebody's turn."""
+        stored = self.model.find(pair.loaded.id)
+        if stored is None or got is None:
+            return True
+        return got == "rotated" and stored.generation != pair.loaded.generation
 
     def saving(self, pair: Pair) -> Callable[[], None]:
         """Return what the model does when an object is saved."""
         return lambda: self.model.save(pair.loaded, True)
 
-    async def adopt(self, rivals: dict[tuple[str, str], list[Any]]) -> None:
+    async def adopt(self, id: str, rivals: dict[str, list[Any]]) -> None:
         """Of who wrote one key at once any may be the last: the store tells which."""
-        for (id, key), values in rivals.items():
-            stored = self.model.find(id)
-            if stored is not None and len(values) > 1:
-                record = await self.world.managers[0].store.load(id)
-                assert record is not None
-                value = self.decoded(record).get(key)
-                assert value in values
-                stored.values.pop(key, None)
-                if value is not None:
-                    stored.values[key] = value
+        stored = self.model.find(id)
+        for key in [key for key, values in rivals.items() if stored and len(values) > 1]:
+            record = await self.world.managers[0].store.load(id)
+            assert stored is not None
+            assert record is not None
+            value = self.decoded(record).get(key)
+            assert value in rivals[key]
+            stored.values.pop(key, None)
+            if value is not None:
+                stored.values[key] = value
 
     # -- sockets -----------------------------------------------------------
 
-    @rule(m=managers, which=st.integers(1, 5))
-    def connect(self, m: int, which: int) -> None:
-        """A socket enters the registry, and loads its session."""
-        if len(self.lines) < SOCKETS and self.credentials:
+    @precondition(lambda self: len(self.lines) < SOCKETS)
+    @rule(m=managers, which=st.integers(1, 3), at_once=st.booleans())
+    def connect(self, m: int, which: int, at_once: bool) -> None:
+        """A socket enters the registry, loads its session, and is admitted, perhaps later."""
+        if len(self.lines) < SOCKETS:
             credential, id, generation = self.credentials[-which:][0]
             manager = self.world.managers[m]
             line = Line(id, manager, generation)
@@ -240,12 +257,13 @@ class Histories(Both):
             else:
                 line.loaded = session._record
                 self.lines.append(line)
+                if at_once:
+                    self.admit(-1)
 
+    @precondition(lambda self: self.lines)
     @rule(which=st.integers(0, SOCKETS - 1))
     def admit(self, which: int) -> None:
         """A socket that has loaded its session is admitted, unless that ended meanwhile."""
-        if not self.lines:
-            return
         line = self.lines[which % len(self.lines)]
         record, line.loaded = line.loaded, None
         if record is None:  # it was admitted before: its client leaves
