@@ -11,7 +11,7 @@ import copy
 from dataclasses import dataclass, field
 from typing import Any
 
-IDLE, ABSOLUTE, PROVISIONAL = 1000.0, 5000.0, 300.0  # seconds
+IDLE, ABSOLUTE, PROVISIONAL = 1000.0, 1500.0, 300.0  # seconds
 REMEMBERED = 8  # superseded credentials
 
 Values = dict[str, Any]
