@@ -204,7 +204,7 @@ class Histories(Both):
             loaded = turner.loaded
             changed, deleted = loaded.changes()
             clears = how == "login" and loaded.user not in (None, user)
-            for key in list(rivals):
+            for key in list(rivals) if answers[-1] is None else ():
                 if clears or key in changed or key in deleted:
                     del rivals[key]
             self.judge(turner, answers[-1], expected, before[turner])

@@ -20,6 +20,7 @@ from tornado_shared_session.stores.sql import SQLStore
 from tornado_shared_session.testing import FakeClock
 from tornado_shared_session.watcher import watch
 
+PATIENT = 10.0  # seconds that a store may take on a busy machine
 #: Moves the deadlines of the sessions and of the users of a prefix back.
 _REDIS = """
 for _, key in ipairs(redis.call('KEYS', ARGV[1] .. 's:*')) do
@@ -99,7 +100,7 @@ async def redis_world(url: str, prefix: str) -> AsyncIterator[World]:
             if keys := await client.keys(prefix + "*"):
                 await client.delete(*keys)
 
-        managers = _managers(RedisStore(url, prefix=prefix), RedisStore(url, prefix=prefix))
+        managers = _managers(*(RedisStore(url, prefix=prefix, timeout=PATIENT) for _ in range(2)))
         for manager in managers:
             await stack.enter_async_context(manager)
         yield World(managers, pass_time, forget)
@@ -109,7 +110,7 @@ async def redis_world(url: str, prefix: str) -> AsyncIterator[World]:
 async def sql_world(url: str, prefix: str) -> AsyncIterator[World]:
     """Each with an `SQLStore` of its own."""
     async with AsyncExitStack() as stack:
-        one = await stack.enter_async_context(tables(url, prefix))
+        one = await stack.enter_async_context(tables(url, prefix, timeout=PATIENT))
         aside = await stack.enter_async_context(beside(url))
 
         async def pass_time(seconds: float) -> None:
@@ -125,7 +126,7 @@ async def sql_world(url: str, prefix: str) -> AsyncIterator[World]:
             await sql(aside, f"DELETE FROM {prefix}sessions")
             await sql(aside, f"DELETE FROM {prefix}users")
 
-        managers = _managers(one, SQLStore(url, prefix=prefix))
+        managers = _managers(one, SQLStore(url, prefix=prefix, timeout=PATIENT))
         for manager in managers:
             await stack.enter_async_context(manager)
         yield World(managers, pass_time, forget)

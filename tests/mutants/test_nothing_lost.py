@@ -1,0 +1,90 @@
+"""Break what keeps answers apart and counts exact, and a proof notices."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.mutants import Mutant
+
+CANCEL = "tests/proofs/test_cancellation.py::"
+STORE = CANCEL + "test_cancelled_operations_leave_nobody_a_foreign_answer[1]"
+HTTP = CANCEL + "test_cancelled_handlers_leave_nobody_a_foreign_session[8]"
+LATE = CANCEL + "test_answers_that_come_too_late_are_nobodys"
+LOST = "tests/proofs/test_lost_replies.py::"
+TRANSACT = "tests/proofs/test_transact.py::"
+
+OF_THE_CALLER = (
+    "self._task = loop.create_task(self._work())",
+    "self._task = asyncio.current_task()\n            await self._work()",
+)
+SKIPPED = (
+    "commands = [command for request in batch for command in request.commands]",
+    "commands = [c for r in batch if not r.future.done() for c in r.commands]",
+)
+SHIFTED = ("            start = end\n", "                start = end\n")
+KEPT = (
+    "await connection.read_response()",
+    "await connection.read_response(disconnect_on_error=False)",
+)
+REPEATED = (
+    "_fail([r for r in batch if not r.repeatable]",
+    "for r in batch:\n                r.repeatable = True\n"
+    "            _fail([r for r in batch if not r.repeatable]",
+)
+
+#: What is broken: (module, (old, new), the proof that notices).
+MUTANTS = {
+    "the wire is the caller's": ("stores/redis_pipe.py", OF_THE_CALLER, STORE),
+    "the wire is the handler's": ("stores/redis_pipe.py", OF_THE_CALLER, HTTP),
+    "replies to the cancelled stay unread": ("stores/redis_pipe.py", SKIPPED, STORE),
+    "replies to the cancelled stay unread, over HTTP": ("stores/redis_pipe.py", SKIPPED, HTTP),
+    "replies to the cancelled go to the next": ("stores/redis_pipe.py", SHIFTED, STORE),
+    "a connection with a reply on its way is kept": ("stores/redis_pipe.py", KEPT, LATE),
+    "a connection is not given back": (
+        "stores/redis_pipe.py",
+        (
+            "if connection is not None:\n                await self._pool",
+            "if False:\n                await self._pool",
+        ),
+        CANCEL + "test_cancelled_operations_leave_nobody_a_foreign_answer[8]",
+    ),
+    "a write is tried again": (
+        "stores/redis_pipe.py",
+        REPEATED,
+        LOST + "test_a_rotation_whose_reply_was_lost_is_not_done_twice",
+    ),
+    "a count is tried again": (
+        "transactions.py",
+        (
+            "    except SessionConflict:\n        return result, False",
+            "    except Exception:\n        return result, False",
+        ),
+        LOST + "test_a_count_whose_reply_was_lost_is_not_counted_twice",
+    ),
+    "a commit creates": (
+        "stores/redis_scripts.py",
+        (
+            "if not b[1] or not b[2] then return {{{GONE}}} end\nif b[1] ~= ARGV[1]",
+            "if b[1] and b[1] ~= ARGV[1]",
+        ),
+        LOST + "test_ten_thousand_saves_against_a_logout_bring_nothing_back",
+    ),
+    "no version check": (
+        "transactions.py",
+        ("version=copy._record.version", "version=None"),
+        TRANSACT + "test_fifty_writers_count_to_exactly_ten_thousand",
+    ),
+    "no jitter": (
+        "transactions.py",
+        ("pause * random.random()", "pause"),
+        TRANSACT + "test_whoever_cannot_win_gives_up_in_bounded_time",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_proof_notices(name: str) -> None:
+    """The proof that is named for it fails."""
+    module, (old, new), proof = MUTANTS[name]
+    assert Mutant(module, old, new).kills(proof)
