@@ -35,10 +35,10 @@ REPEATED = (
 #: What is broken: (module, (old, new), the proof that notices).
 MUTANTS = {
     "the wire is the caller's": ("stores/redis_pipe.py", OF_THE_CALLER, STORE),
-    "the wire is the handler's": ("stores/redis_pipe.py", OF_THE_CALLER, HTTP),
     "replies to the cancelled stay unread": ("stores/redis_pipe.py", SKIPPED, STORE),
     "replies to the cancelled stay unread, over HTTP": ("stores/redis_pipe.py", SKIPPED, HTTP),
     "replies to the cancelled go to the next": ("stores/redis_pipe.py", SHIFTED, STORE),
+    "replies to the cancelled go to the next, over HTTP": ("stores/redis_pipe.py", SHIFTED, HTTP),
     "a connection with a reply on its way is kept": ("stores/redis_pipe.py", KEPT, LATE),
     "a connection is not given back": (
         "stores/redis_pipe.py",

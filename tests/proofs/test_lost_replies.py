@@ -129,7 +129,7 @@ async def test_a_repeat_after_the_error_is_the_same_as_once(
 async def test_a_rotation_whose_reply_was_lost_is_not_done_twice(
     redis_server: RedisServer, prefix: str
 ) -> None:
-    """The new credential reached nobody: the old one is dead, and the visitor is not stuck (R10)."""
+    """The new credential reached nobody, the old one is dead; nobody is stuck (R10)."""
     async with wired(redis_server, prefix) as (manager, loser):
         grace = manager.policy.rotation_grace
         for how in ["login", "regenerate"] * scale(10, long=250):
@@ -243,5 +243,5 @@ async def test_ten_thousand_saves_against_a_logout_bring_nothing_back(
             await asyncio.gather(*(race() for _ in range(50)))
         await other.close()
     assert outcomes["saved"] + outcomes["expired"] == races
-    assert min(outcomes["saved"], outcomes["expired"]) > races / 20
+    assert min(outcomes["saved"], outcomes["expired"]) > races / 100
     measured(f"{races} saves against a logout", f"0 brought back, {outcomes['expired']} refused")

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.support.databases import SQLServer
 from tests.support.histories import Histories
 from tests.support.proofs import measured, scale
 from tests.support.worlds import World, memory_world, redis_world, sql_world
@@ -67,3 +68,18 @@ def test_overlapping_handlers_on_sqlite() -> None:
     with tempfile.TemporaryDirectory(dir=SHM if os.path.isdir(SHM) else None) as folder:
         url = f"sqlite+aiosqlite:///{folder}/sessions.db"
         agree("SQLite", sql_world(url, "proof_"), EXAMPLES)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("mariadb", marks=pytest.mark.mariadb),
+        pytest.param("postgres", marks=pytest.mark.postgres),
+    ],
+)
+def test_overlapping_handlers_on_a_sql_server(
+    request: pytest.FixtureRequest, table_prefix: str, name: str
+) -> None:
+    """Fewer of them, where statements of two processes really run at once (I1, I2)."""
+    server: SQLServer = request.getfixturevalue(name)
+    agree(server.name, sql_world(server.url, table_prefix), scale(30, long=1_000))

@@ -87,6 +87,5 @@ async def test_whoever_cannot_win_gives_up_in_bounded_time(redis_url: str, prefi
         assert (await again(one, paper))[0]["n"] == runs
         pauses = [start - end for start, end in zip(starts[1:], ends, strict=False)]
         # Time itself is in question: without jitter the later ones last 50 ms each.
-        assert min(pauses[8:]) < 0.04
-        assert max(pauses[8:]) > 0.01
+        assert max(pauses[8:]) - min(pauses[8:]) > 0.02
         measured("transact() against a faster rival", f"gives up after {runs} attempts")
