@@ -22,6 +22,7 @@ from tornado_shared_session.watcher import watch
 
 OBJECTS = 6  # in use at once
 USERS = ["ann", "bob"]
+Known = tuple[Credential, str, int]  # with its id and generation
 SLOW = 20.0  # seconds that an example may take; all deadlines are far more apart
 
 
@@ -48,6 +49,25 @@ class Pair:
     def issued(self) -> tuple[int, bool, int]:
         """Return how many credentials it was given, and what else changes with each."""
         return len(self.paper.credentials), self.loaded.is_new, self.loaded.generation
+
+
+def edit(mapping: Any, kind: str, key: str, number: int) -> None:
+    """Change a mapping in one of the ways in which sessions are changed."""
+    if kind == "set":
+        mapping[key] = number
+    elif kind == "list":
+        mapping[key] = [number]
+    elif kind == "delete":
+        mapping.pop(key, None)
+    elif kind == "clear":
+        mapping.clear()
+    elif isinstance(value := mapping.get(key), list):
+        value.append(number)
+
+
+def bump(session: Session) -> None:
+    """Count."""
+    session["n"] = session.get("n", 0) + 1
 
 
 def refusal(act: Callable[[], None]) -> str | None:
@@ -86,7 +106,7 @@ class Both(RuleBasedStateMachine):
         self.model = Model()
         self.pairs: list[Pair] = []
         self.lines: list[Line] = []
-        self.credentials: list[tuple[Credential, str, int]] = []  # with its id and generation
+        self.credentials: list[Known] = []
         self.why: dict[str, str] = {}  # how a session was ended, if not by time
 
     def run(self, work: Awaitable[Any]) -> Any:
@@ -101,7 +121,7 @@ class Both(RuleBasedStateMachine):
         """Return the ids of the sessions that live."""
         return [id for id in self.model.sessions if self.model.find(id) is not None]
 
-    def open(self, m: int, known: tuple[Credential, str, int] | None, can_issue: bool) -> Pair:
+    def open(self, m: int, known: Known | None, can_issue: bool) -> Pair:
         """Load a session in both worlds."""
         paper = Paper(open=can_issue)
         presented = [] if known is None else [known[0]]

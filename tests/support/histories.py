@@ -14,37 +14,19 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 
-from tests.support.both import OBJECTS, USERS, Both, Line, Pair, at_once
-from tornado_shared_session import Session, SessionEnded
+from tests.support.both import OBJECTS, USERS, Both, Known, Line, Pair, at_once, bump, edit
+from tornado_shared_session import SessionEnded
 
 SESSIONS, SOCKETS = 3, 3  # that live at once
 Edit = tuple[str, str, int]
+TURNS = ["login", "login", "regenerate", "destroy"]
 
 managers = st.integers(0, 1)
 some = st.integers(0, OBJECTS - 1)
 keys = st.sampled_from(["a", "b"])
 numbers = st.integers(0, 3)
 edits = st.tuples(st.sampled_from(["set", "list", "delete", "append", "clear"]), keys, numbers)
-turns = st.sampled_from(["login", "login", "regenerate", "destroy"])
-
-
-def edit(mapping: Any, kind: str, key: str, number: int) -> None:
-    """Change a mapping in one of the ways in which sessions are changed."""
-    if kind == "set":
-        mapping[key] = number
-    elif kind == "list":
-        mapping[key] = [number]
-    elif kind == "delete":
-        mapping.pop(key, None)
-    elif kind == "clear":
-        mapping.clear()
-    elif isinstance(value := mapping.get(key), list):
-        value.append(number)
-
-
-def bump(session: Session) -> None:
-    """Count."""
-    session["n"] = session.get("n", 0) + 1
+turns = st.sampled_from(TURNS)
 
 
 class Histories(Both):
@@ -167,7 +149,42 @@ class Histories(Both):
         self.model.now += seconds
         self.run(self.settle(*self.model.sessions))
 
-    # -- at once -----------------------------------------------------------
+    # -- overlapping -------------------------------------------------------
+
+    def current(self, which: int) -> tuple[str, Known]:
+        """Return one of the sessions that live, and its credential."""
+        if not self.alive():
+            self.visit(0, "a", 0, False)
+        id = self.alive()[which % len(self.alive())]
+        return id, [one for one in self.credentials if one[1] == id][-1]
+
+    @rule(
+        which=st.integers(0, SESSIONS - 1),
+        change=edits,
+        how=turns,
+        user=st.sampled_from(USERS),
+        late=st.sampled_from(["save", "touch", "reload", "transact", "turn", "admit"]),
+    )
+    def overtaken(self, which: int, change: Edit, how: str, user: str, late: str) -> None:
+        """A handler, or a socket, has loaded a session; another one turns it in between."""
+        _, known = self.current(which)
+        first = self.open(0, known, True)
+        second = self.open(1, known, True)
+        self.edit(second, *change)
+        if late == "admit":
+            self.enter(1, known, False)
+        self.act(first, *self.turning(first, how, user))
+        if late == "admit":
+            self.admit(-1)
+        elif late == "turn":
+            self.act(second, *self.turning(second, TURNS[change[2]], user))
+        else:
+            rules: dict[str, Any] = {
+                "touch": self.touch,
+                "reload": self.reload,
+                "transact": self.transact,
+            }
+            rules.get(late, lambda h: self.save(h, True))(0)
 
     @rule(
         which=st.integers(0, SESSIONS - 1),
@@ -180,11 +197,8 @@ class Histories(Both):
 
         Who was not refused came before the turn, and who was refused after it.
         """
-        if not self.alive():
-            self.visit(0, "a", 0, False)
-        id = self.alive()[which % len(self.alive())]
+        id, known = self.current(which)
         pairs = [pair for pair in self.pairs if pair.loaded.id == id and not pair.loaded.ended]
-        known = [one for one in self.credentials if one[1] == id][-1]
         for m in range(len(pairs), len(changes)):
             pairs.append(self.open(m % 2, known, True))
         pairs = pairs[-len(changes) :]
@@ -248,10 +262,13 @@ class Histories(Both):
     @rule(m=managers, which=st.integers(1, 3), at_once=st.booleans())
     def connect(self, m: int, which: int, at_once: bool) -> None:
         """A socket enters the registry, loads its session, and is admitted, perhaps later."""
+        self.enter(m, self.credentials[-which:][0], at_once)
+
+    def enter(self, m: int, known: Known, at_once: bool) -> None:
+        """Enter a socket, in place of the oldest one if there are too many."""
         if len(self.lines) >= SOCKETS:
-            self.admit(which)
-            return
-        credential, id, generation = self.credentials[-which:][0]
+            self.drop(self.lines[0])
+        credential, id, generation = known
         manager = self.world.managers[m]
         line = Line(id, manager, generation)
         manager.connections.add(line)
