@@ -22,7 +22,7 @@ from tests.support.histories import Histories
 from tests.support.proofs import measured, scale
 from tests.support.worlds import World, memory_world, redis_world, sql_world
 
-EXAMPLES, STEPS = scale(200, long=10_000), 30
+EXAMPLES, STEPS = scale(200, long=10_000), 25
 SHM = "/dev/shm"
 # A mutant only has to fail: nobody reads how.
 PHASES = [Phase.generate] if "TSS_MUTANT_ROOT" in os.environ else [Phase.generate, Phase.shrink]

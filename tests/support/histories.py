@@ -117,8 +117,7 @@ class Histories(Both):
     def turn(self, h: int, how: str, user: str) -> None:
         """Log in, replace the credential, or log out."""
         pair = self.pick(h)
-        work, expected = self.turning(pair, how, user)
-        self.act(pair, work, expected)
+        self.act(pair, *self.turning(pair, how, user))
 
     def turning(
         self, pair: Pair, how: str, user: str
