@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from contextlib import AsyncExitStack
 from typing import Any, cast
@@ -62,8 +63,12 @@ async def test_fifty_writers_count_to_exactly_ten_thousand(redis_url: str, prefi
     measured("50 writers in two processes", f"exactly 10,000 in {took:.1f} s")
 
 
-async def test_whoever_cannot_win_gives_up_in_bounded_time(redis_url: str, prefix: str) -> None:
-    """Against a rival that always is faster: SessionConflict, after pauses with jitter."""
+async def test_whoever_cannot_win_gives_up_in_bounded_time(
+    redis_url: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against a rival that always is faster: SessionConflict, after pauses with jitter (R11)."""
+    # Luck that always draws the shortest pause: where there is jitter, that is none.
+    monkeypatch.setattr(random, "random", lambda: 0.0)
     async with AsyncExitStack() as stack:
         one, other = [
             await stack.enter_async_context(SessionManager(RedisStore(redis_url, prefix=prefix)))
@@ -87,5 +92,5 @@ async def test_whoever_cannot_win_gives_up_in_bounded_time(redis_url: str, prefi
         assert (await again(one, paper))[0]["n"] == runs
         pauses = [start - end for start, end in zip(starts[1:], ends, strict=False)]
         # Time itself is in question: without jitter the later ones last 50 ms each.
-        assert max(pauses[8:]) - min(pauses[8:]) > 0.02
+        assert min(pauses[8:]) < 0.04
         measured("transact() against a faster rival", f"gives up after {runs} attempts")
