@@ -36,8 +36,8 @@ from tornado_shared_session.testing import HTTPTestClient, RedisServer, serve
 from tornado_shared_session.testing.store_contract import make_record
 
 pytestmark = pytest.mark.redis
-OPERATIONS = scale(3_000, long=100_000) // 3  # with each pool
-REQUESTS = scale(90, long=10_000) // 3
+OPERATIONS = scale(3_000, long=100_500) // 3  # with each pool
+REQUESTS = scale(120, long=10_200) // 3
 PER_REQUEST, CANCELLED = 10, 0.42  # a few are done before they are cancelled
 RECORDS, AT_ONCE = 40, 50
 APART, LONGEST = 1000.0, 100_000.0  # seconds between two records' times to live
@@ -62,6 +62,13 @@ async def pooled(proxy: FaultProxy, size: int) -> AsyncIterator[Redis]:
 async def connected(redis: Redis) -> int:
     """Return how many clients the server has."""
     return len(await redis.client_list())
+
+
+async def back_to(count: int, redis: Redis) -> None:
+    """Wait until the server has seen the last of our connections go."""
+    async with asyncio.timeout(3):
+        while await connected(redis) > count:
+            await asyncio.sleep(0.005)
 
 
 async def own_answer(store: RedisStore, client: Redis, ids: list[str], n: int, kind: int) -> None:
@@ -136,7 +143,7 @@ async def test_cancelled_operations_leave_nobody_a_foreign_answer(
             for store in stores:
                 await store.close()
         await until(lambda: proxy.connections == 0)
-        assert await connected(server) == before
+        await back_to(before, server)
     total = done.total()
     assert 0.35 * total < done["cancelled"] < 0.5 * total
     measured(f"pool of {size}", f"{done['cancelled']} of {total} cancelled in {took:.0f} s")
@@ -241,7 +248,7 @@ async def test_cancelled_handlers_leave_nobody_a_foreign_session(
                 async def browse(n: int) -> None:
                     expected, cookie = visitors[n]
                     http = HTTPTestClient(running.url, cookies={COOKIE: cookie}, timeout=60)
-                    for _ in range(max(1, REQUESTS // RECORDS)):
+                    for _ in range(REQUESTS // RECORDS):
                         response = await http.get("/")
                         assert (response.code, response.body.decode()) == (200, expected)
                     http.close()
@@ -250,7 +257,7 @@ async def test_cancelled_handlers_leave_nobody_a_foreign_session(
                 await asyncio.gather(*map(browse, range(RECORDS)))
                 took = time.monotonic() - began
             await manager.close()
-        assert await connected(server) == before
+        await back_to(before, server)
     total = done.total()
     assert 0.3 * total < done["cancelled"] < 0.55 * total
     measured(f"HTTP, pool of {size}", f"{done['cancelled']} of {total} cancelled in {took:.0f} s")
