@@ -2,10 +2,10 @@
 
 `sio.disconnect()` leaves the transport open, and Engine.IO's own close
 leaves a WebSocket open until the client's ping runs out, so a closing
-takes several steps, each bounded in time:
-farewell, drain, CLOSE, drain, Engine.IO's close, the WebSocket's close,
-and a second later the stream of a client that does not answer. A client
-that does not fetch its farewell is not told CLOSE either.
+takes several steps: farewell, drain, CLOSE, drain, Engine.IO's close,
+the WebSocket's close, and at last the stream of a client that does not
+answer. All of them together are done within a second, whatever the
+client does. One that does not fetch its farewell is not told CLOSE either.
 
 It knows Engine.IO and Tornado's WebSocket; the Socket.IO server it is
 given only as a `Host`. The only file that looks into Engine.IO's
@@ -29,8 +29,9 @@ from .limits import BROKEN_LIMITS, QUEUED, TOO_SLOW
 from .record import Credential
 from .token_state import TokenState
 
-_DRAIN = 1.0  # seconds for a polling client to fetch what is queued
-_GRACE = 1.0  # seconds for a client to answer a WebSocket close
+#: Seconds for a client to fetch its farewell and to answer the close, all
+#: in all: what is promised is a second from the end of the session.
+_CLOSING = 0.8
 
 
 class OutQueue(asyncio.Queue[Any]):
@@ -222,6 +223,7 @@ class SocketConnection(Connection):
 
     async def _really_close(self, reason: str, final: bool) -> None:
         eio = self.host.eio
+        deadline = asyncio.get_running_loop().time() + _CLOSING
         socket = eio.sockets.get(self.eio_sid)
         streams = [h.ws_connection.stream for h in self.handlers if h.ws_connection is not None]
         try:
@@ -229,7 +231,7 @@ class SocketConnection(Connection):
                 if reason in BROKEN_LIMITS:
                     self._discard(reason, streams)
                 elif socket is not None and not socket.closed:
-                    await self._say_goodbye(socket, reason, final)
+                    await self._say_goodbye(socket, reason, final, deadline)
             except Exception:
                 logger.exception("a farewell failed; the transport is closed all the same")
             if socket is not None:
@@ -243,7 +245,7 @@ class SocketConnection(Connection):
                 handler.close()
             if self.handlers:
                 self._left = asyncio.Event()
-                await _within(_GRACE, self._left.wait())
+                await _within(deadline, self._left.wait())
         finally:
             for stream in streams:
                 if stream is not None:
@@ -258,18 +260,18 @@ class SocketConnection(Connection):
                 if stream is not None:
                     stream.close()
 
-    async def _say_goodbye(self, socket: Any, reason: str, final: bool) -> None:
+    async def _say_goodbye(self, socket: Any, reason: str, final: bool, deadline: float) -> None:
         # Put, not sent: Engine.IO's send() closes and raises where a ping
         # is overdue. The farewell and CLOSE never share a polling payload:
         # the JavaScript client handles CLOSE first and would not hear why.
         self.farewell = self.host.farewell(self, reason, final)
         for packet in self.farewell:
             socket.queue.put_nowait(packet)
-        if await _within(_DRAIN, socket.queue.join()):
+        if await _within(deadline, socket.queue.join()):
             # Ours, before Engine.IO forgets the socket, so that a client
             # whose poll is not pending fetches it with the next one.
             socket.queue.put_nowait(Packet(CLOSE))
-            await _within(_DRAIN, socket.queue.join())
+            await _within(deadline, socket.queue.join())
 
 
 def release(eio: Any, eio_sid: str) -> None:
@@ -279,10 +281,10 @@ def release(eio: Any, eio_sid: str) -> None:
         socket.queue.put_nowait(None)
 
 
-async def _within(seconds: float, work: Awaitable[Any]) -> bool:
-    """Wait for something at most so long; return whether it came."""
+async def _within(deadline: float, work: Awaitable[Any]) -> bool:
+    """Wait for something until then at most; return whether it came."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout_at(deadline):
             await work
     except TimeoutError:
         return False

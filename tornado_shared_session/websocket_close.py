@@ -1,6 +1,7 @@
 """One plain WebSocket, and how it is really made to go.
 
-Tornado waits five seconds for a client to answer a close; here it is one.
+Tornado waits five seconds for a client to answer a close; here it is less
+than one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from .events import REASONS
 from .limits import TOO_SLOW, unsent
 from .manager import SessionManager
 
-_GRACE = 1.0  # seconds for a client to answer a close
+_GRACE = 0.8  # seconds for a client to answer a close; all in all it is a second
 _POLICY_VIOLATION, _GOING_AWAY = 1008, 1001  # RFC 6455, section 7.4.1
 
 
@@ -52,7 +53,7 @@ class WebSocketConnection(Connection):
         return waiting <= most
 
     def say_why(self) -> None:
-        """Close the WebSocket with the reason; the stream of a mute client a second later."""
+        """Close the WebSocket with the reason; the stream of a mute client soon after."""
         code = _GOING_AWAY if self.reason == "shutdown" else _POLICY_VIOLATION
         self._handler.close(code, self.reason)
         self._manager.spawn(self._cut())

@@ -77,6 +77,20 @@ async def test_a_client_that_stops_polling_is_forgotten(a: Site) -> None:
         assert (await poll(client, jar))[0] == 400
 
 
+async def test_all_steps_of_a_closing_share_one_second(a: Site) -> None:
+    """One that fetches the farewell late has not as long again for CLOSE (I4)."""
+    jar = await a.visitor()
+    async with a.client("polling", jar) as client:
+        await client.connect()
+        await not_polling(a, client)
+        started = time.monotonic()
+        await a.manager.destroy(session_id(jar))
+        await asyncio.sleep(0.6)  # time itself is under test
+        assert "session_ended" in (await poll(client, jar))[1]
+        await a.empty()
+        assert time.monotonic() - started < 1.2
+
+
 async def test_a_connection_in_the_middle_of_its_upgrade_is_closed(a: Site) -> None:
     """The probe was answered, UPGRADE never came: both transports end."""
     jar = await a.visitor()

@@ -159,15 +159,21 @@ TABLE = {
     ),
     "farewell and CLOSE in one payload": (
         "transport.py",
-        "if await _within(_DRAIN, socket.queue.join()):",
+        "if await _within(deadline, socket.queue.join()):",
         "if True:",
         CLOSING + "test_a_polling_client_between_two_polls_hears_why",
     ),
     "no bound for a client that stops polling": (
         "transport.py",
-        "async with asyncio.timeout(seconds):",
+        "async with asyncio.timeout_at(deadline):",
         "async with asyncio.timeout(None):",
         CLOSING + "test_a_client_that_stops_polling_is_forgotten",
+    ),
+    "each step of a closing has its own second": (
+        "transport.py",
+        "async with asyncio.timeout_at(deadline):",
+        "async with asyncio.timeout(_CLOSING):",
+        CLOSING + "test_all_steps_of_a_closing_share_one_second",
     ),
     "an upgrade that was given up still holds polling back": (
         "transport.py",
