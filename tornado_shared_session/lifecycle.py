@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from .connections import Connections
+from .connections import FINAL, Connections
 from .credentials import Credentials
 from .errors import ConfigurationError, StoreError
 from .events import Reporter, logger
@@ -245,6 +245,11 @@ class Lifecycle:
         """Publish notices, and act on them in this process without the detour."""
         for notice in notices(reason, ids):
             asking = notice if inquiry is None else inquiry.ask(notice)
+            if reason in FINAL:
+                # Decided here, and done: in this process nothing is said or
+                # heard by the time that the caller goes on.
+                for id in notice.ids:
+                    self.connections.end(id, reason)
             for service in self._services:
                 service.notice(notice)
             if not reason and not asking.asks:

@@ -96,6 +96,9 @@ class UserSessions(Lifecycle):
     async def destroy(self, id: str, user_id: str | None = None) -> bool:
         """End a session by its id; return whether there was one to end.
 
+        When it returns, no socket of it in this process hears or is heard
+        any more; those of other processes follow within a second.
+
         Args:
             user_id: end it only if it is that user's: pass it wherever
                 the id came from a client. None: whoever's it is.

@@ -1,0 +1,95 @@
+"""For each guard of a revocation against what a client does: take it out, and a test fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.mutants import Mutant
+
+RACES = "tests/integration/test_end_races.py::"
+ROTATION = "tests/integration/test_socket_rotation.py::"
+WS = "[websocket]"
+
+#: What is taken out: (file, snippet, what it becomes, the test that fails).
+TABLE = {
+    "a process that ends a session waits for its own notice": (
+        "lifecycle.py",
+        "self.connections.end(id, reason)",
+        "pass",
+        RACES + "test_destroy_returns_when_its_own_process_has_ended_the_sockets" + WS,
+    ),
+    "handshake: an end during the load is overlooked": (
+        "connections.py",
+        "        if self.phase is Phase.ENDED:\n            raise",
+        "        if False:\n            raise",
+        ROTATION + "test_a_logout_meets_a_connection_that_is_loading" + WS,
+    ),
+    "handshake: an end before Engine.IO is overlooked": (
+        "socketio_gate.py",
+        "        if connection.phase is Phase.ENDED:\n            return False",
+        "        if False:\n            return False",
+        RACES + "test_a_logout_between_admission_and_engine_io_opens_nothing[polling]",
+    ),
+    "handshake: a touch creates": (
+        "stores/redis_scripts.py",
+        "if not b[1] or not b[2] then return {{{GONE}}} end\nif b[1] ~= ARGV[1]",
+        "if b[1] and b[1] ~= ARGV[1]",
+        RACES + "test_a_logout_meets_a_cookie_that_comes_back",
+    ),
+    "event: the end is not looked at": (
+        "socketio_gate.py",
+        "        if connection.phase is not Phase.OPEN:\n            return False, None",
+        "        if False:\n            return False, None",
+        RACES + "test_an_event_whose_turn_comes_after_the_end_runs_no_handler" + WS,
+    ),
+    "poll: the end is not looked at": (
+        "socketio_gate.py",
+        "        if connection.phase is not Phase.OPEN:\n            return False, None",
+        "        if False:\n            return False, None",
+        RACES + "test_an_event_whose_turn_comes_after_the_end_runs_no_handler[polling]",
+    ),
+    "poll: a connection that is being closed goes on": (
+        "connections.py",
+        "        self.phase = Phase.ENDED\n        self.reason = reason\n",
+        "        self.reason = reason\n",
+        RACES + "test_a_post_whose_body_comes_after_the_end_runs_no_handler",
+    ),
+    "poll: rooms reach who has ended": (
+        "socketio_admission.py",
+        "if connection is None or connection.phase is not Phase.OPEN:",
+        "if connection is None:",
+        RACES + "test_a_poll_after_the_end_fetches_nothing_that_was_said_after_it",
+    ),
+    "poll: questions reach who has ended": (
+        "socketio_admission.py",
+        "connection.phase is Phase.ENDED or pkt.packet_type not in _CONNECTING",
+        "connection.phase is Phase.LOADING and pkt.packet_type not in _CONNECTING",
+        RACES + "test_a_poll_after_the_end_fetches_nothing_that_was_said_after_it",
+    ),
+    "upgrade: an end during the load is overlooked": (
+        "liveness.py",
+        "if connection.phase is not Phase.OPEN or connection.id is not id:",
+        "if connection.id is not id:",
+        RACES + "test_a_logout_meets_an_upgrade_that_is_loading",
+    ),
+    "login: a commit creates": (
+        "stores/redis_scripts.py",
+        "if not b[1] or not b[2] then return {{{GONE}}} end\nif b[1] ~= ARGV[1]",
+        "if b[1] and b[1] ~= ARGV[1]",
+        RACES + "test_a_logout_meets_a_login_that_is_about_to_commit[login]",
+    ),
+    "login: a replaced credential logs out": (
+        "manager.py",
+        "self.store.delete(session.id, generation=record.generation)",
+        "self.store.delete(session.id)",
+        RACES + "test_a_login_that_was_faster_survives_the_old_credentials_logout",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TABLE)
+def test_a_missing_check_is_noticed(name: str) -> None:
+    """The test that is named for a guard fails without it."""
+    module, old, new, test = TABLE[name]
+    assert Mutant(module, old, new).kills(test)
