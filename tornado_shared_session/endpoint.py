@@ -49,6 +49,7 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
         """The `/socket.io/` endpoint."""
 
         session_connection: SocketConnection | None = None
+        session_polls: SocketConnection | None = None
         session_posts: SocketConnection | None = None
         session_stream: IOStream | None = None
         session_body = b""
@@ -113,6 +114,7 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
             if upgrade:
                 await self._check_upgrade(connection)
             elif self.request.method == "GET":
+                self.session_polls = connection
                 connection.polled = self.request.connection.stream
             else:
                 self.session_posts = connection
@@ -171,6 +173,14 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
             except StoreError as error:
                 raise Refused(503, "the session store cannot be asked") from error
             self.session_connection = connection
+
+        def finish(self, chunk: Any = None) -> asyncio.Future[None]:
+            written: asyncio.Future[None] = super().finish(chunk)
+            connection = self.session_polls
+            if connection is not None:
+                stream = self.request.connection.stream
+                written.add_done_callback(lambda _: connection.fetched(stream))
+            return written
 
         def _log(self) -> None:
             report = server.handshaker.manager.report

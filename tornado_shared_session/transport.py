@@ -25,7 +25,7 @@ from tornado.websocket import WebSocketHandler
 
 from .connections import Connection
 from .events import logger
-from .limits import BROKEN_LIMITS, QUEUED, TOO_SLOW
+from .limits import BROKEN_LIMITS, QUEUED, TOO_SLOW, unsent
 from .record import Credential
 from .token_state import TokenState
 
@@ -86,7 +86,7 @@ class SocketConnection(Connection):
     Attributes:
         attached: bytes of the packet whose attachments are under way.
         eio_sid: Engine.IO's id of it; "" until that is known.
-        polled: the TCP connection of its latest poll.
+        polled: the TCP connection of its latest poll, until that is fetched.
         presented: the session ids that the handshake presented.
         handlers: the live WebSocket handlers; two during an upgrade.
         local: the application's own dict for this connection.
@@ -188,6 +188,11 @@ class SocketConnection(Connection):
         if socket is not None and not socket.closed:
             socket.queue.put_nowait(Packet(MESSAGE, packet))
 
+    def fetched(self, stream: IOStream) -> None:
+        """A poll's answer has left: a proxy may use the TCP connection for others now."""
+        if self.polled is stream:
+            self.polled = None
+
     def leave(self, handler: WebSocketHandler) -> None:
         """One of its WebSockets is closed."""
         if handler in self.handlers:
@@ -247,6 +252,8 @@ class SocketConnection(Connection):
                 self._left = asyncio.Event()
                 await _within(deadline, self._left.wait())
         finally:
+            if self.polled is not None and unsent(self.polled):
+                streams.append(self.polled)  # the answer to a client that does not read
             for stream in streams:
                 if stream is not None:
                     stream.close()

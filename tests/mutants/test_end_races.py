@@ -7,6 +7,7 @@ import pytest
 from tests.support.mutants import Mutant
 
 RACES = "tests/integration/test_end_races.py::"
+UNREAD = "tests/integration/test_end_unread.py::"
 ROTATION = "tests/integration/test_socket_rotation.py::"
 WS = "[websocket]"
 
@@ -71,6 +72,36 @@ TABLE = {
         "if connection.phase is not Phase.OPEN or connection.id is not id:",
         "if connection.id is not id:",
         RACES + "test_a_logout_meets_an_upgrade_that_is_loading",
+    ),
+    "poll: an answer that nobody reads stays": (
+        "transport.py",
+        "if self.polled is not None and unsent(self.polled):",
+        "if False:",
+        UNREAD + "test_a_client_that_reads_nothing_is_cut_off[polling]",
+    ),
+    "poll: the TCP connection of a fetched answer is kept": (
+        "transport.py",
+        "        if self.polled is stream:\n",
+        "        if False:\n",
+        UNREAD + "test_a_poll_that_was_fetched_leaves_its_tcp_connection_to_others",
+    ),
+    "event: what comes after the end is handled": (
+        "socketio_gate.py",
+        "return session is not None, session",
+        "return True, session",
+        "tests/proofs/test_races.py::test_revocation_races",
+    ),
+    "handshake: registered after the load": (
+        "handshake.py",
+        """        self.manager.connections.add(connection)
+        try:
+            session = await self.manager.resolve(presented, carrier)
+""",
+        """        try:
+            session = await self.manager.resolve(presented, carrier)
+            self.manager.connections.add(connection)
+""",
+        "tests/proofs/test_races.py::test_revocation_races",
     ),
     "login: a commit creates": (
         "stores/redis_scripts.py",

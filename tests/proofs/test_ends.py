@@ -128,12 +128,12 @@ class World:
                 socket = known[line[what]]
                 setattr(socket, what, line["at"] - self.returned[socket.session])
                 socket.reason = line.get("reason", socket.reason)
-        seen = []
-        for _ in range(50):
-            seen = await self._ask("/seen")
-            if sum(one["closed_at"] is not None for one in seen) >= good:
-                break
+        seen = await self._ask("/seen")
+        deadline = time.monotonic() + 5
+        while sum(one["closed_at"] is not None for one in seen) < good:
+            assert time.monotonic() < deadline, "clients whose transport was not closed"
             await asyncio.sleep(0.1)
+            seen = await self._ask("/seen")
         for one in seen:
             socket = known[one["eio_sid"]]
             if one["closed_at"] is not None:
