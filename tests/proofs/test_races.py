@@ -30,6 +30,7 @@ from tornado_shared_session.testing import (
 RACES = scale(500, long=10_000)
 SEED = 20_04
 _AT_ONCE = 50
+RELOAD = 600  # so that it does not mend what got through
 PATIENCE = 20.0  # seconds; how fast a busy machine is, is not the question
 _HOPS = (0, 0, 0, 1, 1, 2, 3, 5, 8, 13, 30)  # turns of the loop
 KINDS = ("handshake", "event", "poll", "upgrade", "login")
@@ -225,8 +226,8 @@ async def test_revocation_races(redis_url: str, prefix: str) -> None:
     late: list[float] = []
     seen: Counter[str] = Counter()
     async with (
-        site(store=patient(), edit=began.edit) as a,
-        site(store=patient(), edit=began.edit) as b,
+        site(store=patient(), edit=began.edit, reload_interval=RELOAD) as a,
+        site(store=patient(), edit=began.edit, reload_interval=RELOAD) as b,
     ):
         for running in (a, b):
             blur(running.manager.store, rng)
