@@ -10,16 +10,15 @@ import asyncio
 import json
 from typing import Any, Protocol
 
-from tornado.iostream import IOStream
 from tornado.web import RequestHandler, stream_request_body
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.websocket import WebSocketHandler
 
 from .connections import Phase
 from .errors import StoreError
-from .events import logger
+from .frames import Frames
 from .handshake import Handshaker, Refused
-from .limits import MALFORMED, TOO_LARGE, unsent
-from .payload import is_packet, is_payload, read_query
+from .limits import MALFORMED, TOO_LARGE
+from .payload import is_payload, read_query
 from .record import Credential
 from .session import Session
 from .transport import Host, SocketConnection
@@ -45,17 +44,13 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
     """Return python-socketio's handler class with the session in front."""
 
     @stream_request_body  # so that prepare() comes before the body, however large that is
-    class SessionSocketHandler(base):  # type: ignore[misc]  # python-socketio is untyped
+    class SessionSocketHandler(Frames, base):  # type: ignore[misc]  # python-socketio is untyped
         """The `/socket.io/` endpoint."""
 
-        session_connection: SocketConnection | None = None
+        session_host = server
         session_polls: SocketConnection | None = None
         session_posts: SocketConnection | None = None
-        session_stream: IOStream | None = None
         session_body = b""
-        session_unread = 0  # bytes that Engine.IO has not taken yet
-        session_room: asyncio.Event | None = None  # it has taken enough, or takes no more
-        session_over = False
 
         async def prepare(self) -> None:
             following = super().prepare()
@@ -124,11 +119,8 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
         def _check_length(self, length: int) -> None:
             if length > server.eio.max_http_buffer_size:
                 assert self.session_posts is not None
-                self._drop(self.session_posts, TOO_LARGE, f"a POST of {length} bytes")
+                self.session_drop(self.session_posts, TOO_LARGE, f"a POST of {length} bytes")
                 raise Refused(400, "too large")
-
-        def _drop(self, connection: SocketConnection, reason: str, why: str) -> None:
-            server.handshaker.manager.connections.drop(connection, reason, why)
 
         def data_received(self, chunk: bytes) -> None:
             if self.session_posts is not None and not self._finished:
@@ -143,7 +135,7 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
                 return
             connection, body = self.session_posts, self.session_body
             if connection is not None and not is_payload(body):
-                self._drop(connection, MALFORMED, "a POST")
+                self.session_drop(connection, MALFORMED, "a POST")
                 self._refuse(Refused(400, "malformed"))
                 return
             self.request.body = body
@@ -193,79 +185,9 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
             if connection is not None and not connection.eio_sid and self.get_status() != 101:
                 server.forget(connection)
 
-        async def open(self, *args: Any, **kwargs: Any) -> None:
-            self.set_nodelay(True)  # Nagle held a close notice back for 40 ms
-            connection = self.session_connection
-            if connection is None or connection.phase is Phase.ENDED:
-                self.close()
-                return
-            self.session_stream = self.ws_connection.stream
-            connection.handlers.append(self)
-            server.spawn(self._run())
-
-        async def _run(self) -> None:
-            try:
-                await server.eio.handle_request(self)
-            except Exception as error:
-                # Engine.IO gives up on what it cannot read, and leaves its
-                # socket behind.
-                logger.debug("a WebSocket was closed: %s", type(error).__name__)
-                connection = self.session_connection
-                if connection is not None:
-                    server.handshaker.manager.connections.end_one(connection, "broken")
-            finally:
-                self.session_over = True
-                if self.session_room is not None:
-                    self.session_room.set()
-                self.close()  # also after a refusal, which Engine.IO cannot send any more
-
-        def write_message(self, message: Any, binary: bool = False) -> asyncio.Future[None]:
-            stream, connection = self.session_stream, self.session_connection
-            if stream is not None and connection is not None:
-                waiting = unsent(stream)
-                if waiting > server.max_queued:
-                    connection.too_slow(waiting)
-                    raise WebSocketClosedError
-            written: asyncio.Future[None] = super().write_message(message, binary)
-            written.add_done_callback(_look)  # Engine.IO does not; asyncio would complain
-            return written
-
-        async def on_message(self, message: str | bytes) -> None:
-            if isinstance(message, str) and not is_packet(message):
-                if self.session_connection is not None:
-                    self._drop(self.session_connection, MALFORMED, "a frame")
-                self.receive_queue.put_nowait(None)  # to Engine.IO: the end
-                return
-            connection = self.session_connection
-            if connection is None or self.session_over or self.session_unread > server.max_queued:
-                return
-            self.receive_queue.put_nowait(message)
-            self.session_unread += len(message)
-            if self.session_unread > server.max_queued and connection.phase is not Phase.ENDED:
-                # Tornado reads on when this is done, so from here on the
-                # client waits, as long as a connect handler takes its time.
-                self.session_room = asyncio.Event()
-                await self.session_room.wait()
-
-        async def get_next_message(self) -> str | bytes | None:
-            message: str | bytes | None = await self.receive_queue.get()
-            if message:
-                self.session_unread -= len(message)
-            if self.session_room is not None and self.session_unread <= server.max_queued:
-                self.session_room.set()
-            return message
-
         def on_connection_close(self) -> None:
             super().on_connection_close()
             RequestHandler.on_connection_close(self)  # WebSocketHandler leaves the body awaited
-
-        def on_close(self) -> None:
-            super().on_close()
-            connection = self.session_connection
-            if connection is not None:
-                connection.leave(self)
-                if not connection.eio_sid:
-                    server.forget(connection)
 
         # The origin was judged in prepare(), by the one rule there is.
 
@@ -299,9 +221,3 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
 
     server.eio.disconnect = disconnect
     return SessionSocketHandler
-
-
-def _look(written: asyncio.Future[None]) -> None:
-    """Take note of a failed write: the close that goes with it says it all."""
-    if not written.cancelled():
-        written.exception()

@@ -82,8 +82,8 @@ TABLE = {
         SLOW + "[polling]",
     ),
     "a WebSocket's buffer has no end": (
-        "endpoint.py",
-        "if waiting > server.max_queued:",
+        "frames.py",
+        "if waiting > self.session_host.max_queued:",
         "if False:",
         SLOW + "[websocket]",
     ),

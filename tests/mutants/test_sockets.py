@@ -188,7 +188,7 @@ TABLE = {
         CLOSING + "test_an_ended_connection_answers_a_stranger_with_the_farewell_only",
     ),
     "a frame that is not Engine.IO is let through": (
-        "endpoint.py",
+        "frames.py",
         "if isinstance(message, str) and not is_packet(message):",
         "if False:",
         CLOSING + "test_a_frame_that_is_not_engine_io_closes_at_once",
@@ -253,7 +253,7 @@ TABLE = {
         HANDSHAKE + "test_a_handshake_that_fails_late_leaves_no_connection",
     ),
     "Nagle": (
-        "endpoint.py",
+        "frames.py",
         "self.set_nodelay(True)",
         "pass",
         SEAMS + "test_websockets_do_not_wait_for_nagle" + WS,

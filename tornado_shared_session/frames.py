@@ -1,0 +1,124 @@
+"""The frames of a `/socket.io/` WebSocket, between Tornado and Engine.IO.
+
+Engine.IO sets no limit to what waits on either side: here a client that
+does not read is closed, and one that sends faster than it is handled is
+read no further.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tornado.iostream import IOStream
+from tornado.websocket import WebSocketClosedError
+
+from .connections import Phase
+from .events import logger
+from .limits import MALFORMED, unsent
+from .payload import is_packet
+from .transport import Host, SocketConnection
+
+_Handler: Any = object  # Engine.IO's Tornado handler, which is untyped
+
+
+class Frames(_Handler):  # type: ignore[misc]  # see there
+    """The part of the endpoint's handler that is a WebSocket.
+
+    Attributes:
+        session_host: the Socket.IO server.
+        session_connection: whose WebSocket, or handshake, it is.
+        session_stream: its TCP connection, once it is open.
+        session_unread: bytes that Engine.IO has not taken yet.
+        session_room: set when it has taken enough, or takes no more.
+        session_over: it takes no more.
+    """
+
+    session_host: Host
+    session_connection: SocketConnection | None = None
+    session_stream: IOStream | None = None
+    session_unread = 0
+    session_room: asyncio.Event | None = None
+    session_over = False
+    receive_queue: asyncio.Queue[str | bytes | None]  # Engine.IO's
+
+    def session_drop(self, connection: SocketConnection, reason: str, why: str) -> None:
+        """End a connection whose client kept to no limit."""
+        self.session_host.sessions.connections.drop(connection, reason, why)
+
+    async def open(self, *args: Any, **kwargs: Any) -> None:
+        self.set_nodelay(True)  # Nagle held a close notice back for 40 ms
+        connection = self.session_connection
+        if connection is None or connection.phase is Phase.ENDED:
+            self.close()
+            return
+        self.session_stream = self.ws_connection.stream
+        connection.handlers.append(self)
+        self.session_host.spawn(self._session_run())
+
+    async def _session_run(self) -> None:
+        try:
+            await self.session_host.eio.handle_request(self)
+        except Exception as error:
+            # Engine.IO gives up on what it cannot read, and leaves its
+            # socket behind.
+            logger.debug("a WebSocket was closed: %s", type(error).__name__)
+            connection = self.session_connection
+            if connection is not None:
+                self.session_host.sessions.connections.end_one(connection, "broken")
+        finally:
+            self.session_over = True
+            if self.session_room is not None:
+                self.session_room.set()
+            self.close()  # also after a refusal, which Engine.IO cannot send any more
+
+    def write_message(self, message: Any, binary: bool = False) -> asyncio.Future[None]:
+        stream, connection = self.session_stream, self.session_connection
+        if stream is not None and connection is not None:
+            waiting = unsent(stream)
+            if waiting > self.session_host.max_queued:
+                connection.too_slow(waiting)
+                raise WebSocketClosedError
+        written: asyncio.Future[None] = super().write_message(message, binary)
+        written.add_done_callback(_look)  # Engine.IO does not; asyncio would complain
+        return written
+
+    async def on_message(self, message: str | bytes) -> None:
+        if isinstance(message, str) and not is_packet(message):
+            if self.session_connection is not None:
+                self.session_drop(self.session_connection, MALFORMED, "a frame")
+            self.receive_queue.put_nowait(None)  # to Engine.IO: the end
+            return
+        connection, most = self.session_connection, self.session_host.max_queued
+        if connection is None or self.session_over or self.session_unread > most:
+            return
+        self.receive_queue.put_nowait(message)
+        self.session_unread += len(message)
+        if self.session_unread > most and connection.phase is not Phase.ENDED:
+            # Tornado reads on when this is done, so from here on the
+            # client waits, as long as a connect handler takes its time.
+            self.session_room = asyncio.Event()
+            await self.session_room.wait()
+
+    async def get_next_message(self) -> str | bytes | None:
+        message: str | bytes | None = await self.receive_queue.get()
+        if message:
+            self.session_unread -= len(message)
+        most = self.session_host.max_queued
+        if self.session_room is not None and self.session_unread <= most:
+            self.session_room.set()
+        return message
+
+    def on_close(self) -> None:
+        super().on_close()
+        connection = self.session_connection
+        if connection is not None:
+            connection.leave(self)
+            if not connection.eio_sid:
+                self.session_host.forget(connection)
+
+
+def _look(written: asyncio.Future[None]) -> None:
+    """Take note of a failed write: the close that goes with it says it all."""
+    if not written.cancelled():
+        written.exception()
