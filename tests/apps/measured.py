@@ -1,0 +1,119 @@
+"""The application of `tests.apps.shared`, which also measures itself.
+
+``GET /vitals`` says how late its event loop ran callbacks since the last
+look, and counts what may leak. ``--clock`` sets its wall clock wrong by
+so many seconds, and ``POST /clock`` sets it anew while it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import tornado.web
+
+from tests.apps import shared
+from tests.apps.runner import run
+from tests.apps.shared_events import Shared
+from tornado_shared_session import RedisStore
+from tornado_shared_session.record import Peek
+from tornado_shared_session.watcher import watch
+
+TICK = 0.005  # seconds between two looks at the loop's lag
+_true_time: Callable[[], float] = time.time
+
+
+def set_clock(seconds: float) -> None:
+    """Set the wall clock of this process wrong; monotonic clocks stay right."""
+    time.time = lambda: _true_time() + seconds
+
+
+async def sample(lags: list[float]) -> None:
+    """Note how much later than asked for this task is woken."""
+    while True:
+        due = time.monotonic() + TICK
+        await asyncio.sleep(TICK)
+        lags.append(time.monotonic() - due)
+
+
+def resident() -> int:
+    """Return how many bytes of memory this process holds."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Vitals(tornado.web.RequestHandler):
+    """Say how this process is; the lags are forgotten then."""
+
+    async def get(self) -> None:
+        parts: Shared = self.settings["shared"]
+        lags: list[float] = self.settings["lags"]
+        store = parts.manager.store
+        assert isinstance(store, RedisStore)
+        pool: Any = store._client.connection_pool
+        gc.collect()
+        tasks = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]  # type: ignore[union-attr]  # all are coroutines
+        self.write(
+            {
+                "counts": parts.counts(),
+                "tasks": sorted(tasks),
+                "manager_tasks": len(parts.manager._tasks),
+                "descriptors": len(os.listdir("/proc/self/fd")),
+                "in_use": len(pool._in_use_connections),
+                "deadlines": len(watch(parts.manager)._deadlines._heap),  # type: ignore[union-attr]  # they are on
+                "objects": len(gc.get_objects()),
+                "resident": resident(),
+                "lags": sorted(lags),
+                "peeks": self.settings["peeks"],
+                "health": await parts.manager.health(),
+            }
+        )
+        lags.clear()
+
+
+class Clock(tornado.web.RequestHandler):
+    """Set the wall clock wrong by so many seconds."""
+
+    def post(self) -> None:
+        set_clock(float(self.get_body_argument("shift")))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Name what a test may choose."""
+    shared.add_arguments(parser)
+    parser.add_argument("--clock", type=float, default=0)
+    parser.add_argument("--ping-interval", type=float, default=25)
+
+
+async def make_app(args: argparse.Namespace, stack: AsyncExitStack) -> tornado.web.Application:
+    """Return the application as a program of its own."""
+    set_clock(args.clock)
+    parts = shared.build(args, ping_interval=args.ping_interval, ping_timeout=20)
+    # What handlers tell is kept by the application, not by us: not forever.
+    parts.said = deque(maxlen=100)  # type: ignore[assignment]  # a list that forgets
+    lags: list[float] = []
+    peeks: list[int] = []
+    peek = parts.manager.store.peek
+
+    async def counted(ids: Any) -> list[Peek | None]:
+        peeks.append(len(ids))
+        return await peek(ids)
+
+    parts.manager.store.peek = counted  # type: ignore[method-assign]  # counted for the test
+    parts.app.settings.update(lags=lags, peeks=peeks)
+    parts.app.add_handlers(r".*", [(r"/vitals", Vitals), (r"/clock", Clock)])
+    await stack.enter_async_context(parts.manager)
+    sampler = asyncio.create_task(sample(lags))
+    stack.callback(sampler.cancel)
+    return parts.app
+
+
+if __name__ == "__main__":
+    run(make_app, add_arguments)

@@ -1,0 +1,100 @@
+"""After everything, nothing is left: 100,000 connects to a real server process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.processes import AppProcess
+from tests.support.proofs import measured, scale
+from tests.support.sites import raw_redis, visitor
+from tornado_shared_session.testing import (
+    CookieJar,
+    HTTPTestClient,
+    RedisServer,
+    SocketIOTestClient,
+)
+
+CONNECTS = scale(3_000, long=100_000)
+WARM_UP = scale(1_500, long=10_000)
+AT_ONCE = 30
+PASSING = ("AsyncSocket.", "Pipe.")  # tasks that last as long as a ping, or a batch
+MOST_GROWTH = 1.05  # of the memory it holds after the warm-up
+
+
+async def visit(url: str, jar: CookieJar, number: int) -> None:
+    """Connect and leave: each transport, with and without a session, in each way to leave."""
+    transport: Any = ("websocket", "polling", "websocket", "upgrade")[number % 4]
+    cookies = CookieJar(jar) if number % 7 else None
+    client = SocketIOTestClient(url, transport=transport, cookies=cookies, timeout=30)
+    try:
+        await client.connect()
+        if number % 5 == 0:
+            await client.connect("/chat")
+        if number % 3 == 0:
+            await client.emit("set", "note", number)
+        if number % 11 == 0:
+            await client.disconnect()
+    finally:
+        if number % 2 and transport != "polling":
+            await client.abort()
+        else:
+            await client.close()
+
+
+async def churn(url: str, jar: CookieJar, numbers: Iterator[int]) -> None:
+    """Visit until the numbers are used up, many at once."""
+
+    async def work() -> None:
+        for number in numbers:
+            await visit(url, jar, number)
+
+    await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+
+
+async def settled(app: AppProcess) -> dict[str, Any]:
+    """Return the vitals once no connection is left, nor a task of one."""
+    http, vitals = HTTPTestClient(app.url), dict[str, Any]()
+    until_then = time.monotonic() + 10
+    while time.monotonic() < until_then:
+        vitals = json.loads((await http.get("/vitals")).body)
+        passing = [task for task in vitals["tasks"] if task.startswith(PASSING)]
+        if not passing and not any(vitals["counts"].values()) and not vitals["manager_tasks"]:
+            return vitals
+        await asyncio.sleep(0.1)  # Engine.IO's tasks end within a ping interval
+    vitals.pop("lags")
+    raise AssertionError(f"something is left: {vitals}")
+
+
+@pytest.mark.slow
+async def test_a_hundred_thousand_connects_leave_nothing(
+    own_redis: RedisServer, prefix: str
+) -> None:
+    """Tasks, descriptors, registry, pool and rooms are as before, memory within 5 % (R18, I8)."""
+    args = ("--redis", own_redis.url, "--prefix", prefix, "--ping-interval", "0.5")
+    async with AppProcess("tests.apps.measured", *args) as app, raw_redis(own_redis.url) as redis:
+        jar = await visitor(app.url)
+        await churn(app.url, jar, iter(range(WARM_UP)))
+        before = await settled(app)
+        clients = len(await redis.client_list())
+        started = time.monotonic()
+        await churn(app.url, jar, iter(range(CONNECTS)))
+        rate = CONNECTS / (time.monotonic() - started)
+        after = await settled(app)
+        assert after["counts"] == dict.fromkeys(after["counts"], 0)
+        assert after["tasks"] == before["tasks"]
+        assert after["descriptors"] == before["descriptors"]
+        assert after["in_use"] == before["in_use"] <= 2
+        assert len(await redis.client_list()) == clients
+        growth = after["resident"] / before["resident"]
+        measured(
+            f"{CONNECTS} connects at {rate:.0f}/s: memory",
+            f"{before['resident'] >> 20} MB, then {after['resident'] >> 20} MB ({growth - 1:+.1%})",
+        )
+        measured("objects", f"{before['objects']}, then {after['objects']}")
+        assert growth <= MOST_GROWTH
