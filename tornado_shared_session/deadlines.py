@@ -10,7 +10,9 @@ import asyncio
 import heapq
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
+
+_FEW = 1000  # deadlines that are not worth tidying up
 
 
 class Deadlines:
@@ -18,10 +20,15 @@ class Deadlines:
 
     Args:
         due: called with the id, once per deadline; may set another one.
+        wanted: the ids that matter. Deadlines of others are forgotten
+            before they are half of all: a session may last a month, and
+            its sockets a minute.
     """
 
-    def __init__(self, due: Callable[[str], None]) -> None:
+    def __init__(self, due: Callable[[str], None], wanted: Container[str]) -> None:
         self._due = due
+        self._wanted = wanted
+        self._most = _FEW
         self._heap: list[tuple[float, str]] = []
         self._expected: dict[str, float] = {}  # what of the heap counts: one time per session
         self._timer: asyncio.TimerHandle | None = None
@@ -46,10 +53,18 @@ class Deadlines:
         """Call back at a time (monotonic seconds), unless an earlier one is set."""
         if when >= self._expected.get(id, math.inf):
             return
+        if len(self._heap) >= self._most:
+            self._tidy()
         self._expected[id] = when
         heapq.heappush(self._heap, (when, id))
         if self._heap[0][1] == id:
             self._set_timer()
+
+    def _tidy(self) -> None:
+        self._expected = {id: when for id, when in self._expected.items() if id in self._wanted}
+        self._heap = [(when, id) for id, when in self._expected.items()]
+        heapq.heapify(self._heap)
+        self._most = max(_FEW, 2 * len(self._heap))
 
     def _cancel(self) -> None:
         if self._timer is not None:

@@ -51,7 +51,7 @@ class Expiring:
                 " sockets_keep_alive=True: by more than reload_interval), or active users are"
                 " told that their session is about to end"
             )
-        self._deadlines = Deadlines(self._on_due)
+        self._deadlines = Deadlines(self._on_due, sessions.connections)
         self._due: set[str] = set()
         self._looking: set[str] = set()
         self._worker: asyncio.Task[None] | None = None

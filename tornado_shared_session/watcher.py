@@ -72,7 +72,7 @@ class Watcher:
     ) -> None:
         self._manager = manager
         self._notices = notices
-        self._deadlines = Deadlines(self._on_deadline) if deadlines else None
+        self._deadlines = Deadlines(self._on_deadline, manager.connections) if deadlines else None
         self._running = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Task[None] | None = None
