@@ -231,7 +231,15 @@ class Lifecycle:
         await self.close()
 
     async def health(self) -> dict[str, Any]:
-        """Say how things are: ``store`` ("ok" or what failed), counts, services."""
+        """Say how things are, now: whether the store answers, and notices are heard.
+
+        Returns:
+            ``store``: "ok", or what failed. ``connections``: how many
+            sockets are open here. ``notices``: whether the ends of
+            sessions are heard as they happen; if not, the reload finds
+            them. It is there once something watches: a server, a
+            WebSocket handler.
+        """
         state: dict[str, Any] = {"store": "ok", "connections": len(self.connections)}
         try:
             await self.store.peek(["A" * 22])

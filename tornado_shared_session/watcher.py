@@ -128,7 +128,7 @@ class Watcher:
                 self._ask(id, notice.reason)
 
     def health(self) -> Mapping[str, Any]:
-        """Say whether notices are heard."""
+        """Say whether notices are heard: the channel is subscribed, and not found deaf since."""
         return {"notices": self._connected}
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -157,6 +157,7 @@ class Watcher:
         if notice.reason:
             self.notice(notice)
         elif notice.nonce == self._nonce:
+            self._connected = True
             self._heard = time.monotonic()
 
     def _on_gap(self) -> None:
@@ -205,6 +206,7 @@ class Watcher:
         try:
             await self._manager.store.publish(Notice("", nonce=self._nonce).encode())
         except StoreError:
+            self._connected = False
             logger.debug("the heartbeat could not be sent")
 
     # -- one question ---------------------------------------------------------

@@ -27,6 +27,7 @@ from tornado_shared_session.record import Peek
 from tornado_shared_session.watcher import watch
 
 TICK = 0.005  # seconds between two looks at the loop's lag
+SAMPLES = 20_000  # of the lag that are kept
 _true_time: Callable[[], float] = time.time
 
 
@@ -35,7 +36,7 @@ def set_clock(seconds: float) -> None:
     time.time = lambda: _true_time() + seconds
 
 
-async def sample(lags: list[float]) -> None:
+async def sample(lags: deque[float]) -> None:
     """Note how much later than asked for this task is woken."""
     while True:
         due = time.monotonic() + TICK
@@ -54,7 +55,7 @@ class Vitals(tornado.web.RequestHandler):
 
     async def get(self) -> None:
         parts: Shared = self.settings["shared"]
-        lags: list[float] = self.settings["lags"]
+        lags: deque[float] = self.settings["lags"]
         store = parts.manager.store
         assert isinstance(store, RedisStore)
         pool: Any = store._client.connection_pool
@@ -98,12 +99,16 @@ async def make_app(args: argparse.Namespace, stack: AsyncExitStack) -> tornado.w
     parts = shared.build(args, ping_interval=args.ping_interval, ping_timeout=20)
     # What handlers tell is kept by the application, not by us: not forever.
     parts.said = deque(maxlen=100)  # type: ignore[assignment]  # a list that forgets
-    lags: list[float] = []
-    peeks: list[int] = []
+    # Neither may grow, for memory is measured.
+    lags: deque[float] = deque([0.0] * SAMPLES, maxlen=SAMPLES)
+    lags.clear()
+    peeks = {"calls": 0, "ids": 0, "most": 0}
     peek = parts.manager.store.peek
 
     async def counted(ids: Any) -> list[Peek | None]:
-        peeks.append(len(ids))
+        peeks["calls"] += 1
+        peeks["ids"] += len(ids)
+        peeks["most"] = max(peeks["most"], len(ids))
         return await peek(ids)
 
     parts.manager.store.peek = counted  # type: ignore[method-assign]  # counted for the test

@@ -59,7 +59,8 @@ async def churn(url: str, jar: CookieJar, numbers: Iterator[int]) -> None:
 
 async def settled(app: AppProcess) -> dict[str, Any]:
     """Return the vitals once no connection is left, nor a task of one."""
-    http, vitals = HTTPTestClient(app.url), dict[str, Any]()
+    http = HTTPTestClient(app.url)
+    vitals: dict[str, Any] = {}
     until_then = time.monotonic() + 10
     while time.monotonic() < until_then:
         vitals = json.loads((await http.get("/vitals")).body)
