@@ -1,28 +1,27 @@
 """Sessions in Redis: the contract of `stores/base.py` in commands.
 
 The scripts and the stored layout are in `redis_scripts.py`, the wire in
-`redis_pipe.py`. These three files are the only ones that know redis-py.
+`redis_pipe.py`, the client in `redis_connect.py`. These four files are
+the only ones that know redis-py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import random
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
-from ..errors import ConfigurationError, SessionConflict, SessionEnded
+from ..errors import ConfigurationError, SessionConflict, SessionEnded, StoreError
 from ..events import logger
 from ..policy import Duration, seconds
 from ..record import CorruptRecord, Delta, Meta, Peek, Record
 from .base import Committed, Deleted, ForeignRecord, OnGap, OnMessage, Store
+from .redis_connect import connect
 from .redis_pipe import Command, Pipe, raise_error
 from .redis_scripts import (
     COMMIT,
@@ -34,15 +33,6 @@ from .redis_scripts import (
     PEEK,
     ROTATED,
 )
-
-_NO_MAINTENANCE: dict[str, Any] = {}
-if "maint_notifications_config" in inspect.signature(redis.asyncio.Redis).parameters:
-    # The asyncio client takes these since redis-py 8.1, the other one for
-    # longer. While they are on, the pool does not check a connection for
-    # leftover replies.
-    from redis.maint_notifications import MaintNotificationsConfig
-
-    _NO_MAINTENANCE["maint_notifications_config"] = MaintNotificationsConfig(enabled=False)
 
 _PEEKED_AT_ONCE = 500  # keys one script looks at; a few hundred microseconds of Redis
 
@@ -73,7 +63,7 @@ class RedisStore(Store):
     ) -> None:
         timeout = seconds("timeout", timeout)
         if isinstance(url_or_client, str):
-            self._connect: Any = partial(_connect, url_or_client, timeout)
+            self._connect: Any = partial(connect, url_or_client, timeout)
             self._client = self._connect()
         elif isinstance(url_or_client, redis.asyncio.Redis):
             self._connect, self._client = None, url_or_client
@@ -110,11 +100,10 @@ class RedisStore(Store):
         if isinstance(fields, ResponseError) and str(fields).startswith("WRONGTYPE"):
             raise CorruptRecord
         fields, ttl = raise_error(fields), raise_error(ttl)
-        if type(fields) is list:  # RESP2
+        if type(fields) is list and len(fields) % 2 == 0:  # RESP2
             fields = dict(zip(fields[::2], fields[1::2], strict=True))
         if type(fields) is not dict or type(ttl) is not int:
-            await self._pipe.drop()
-            raise ForeignRecord("the session store gave a reply that fits no question")
+            raise await self._misfit()
         if not fields or ttl == -2:
             return None
         try:
@@ -172,6 +161,8 @@ class RedisStore(Store):
             *pairs,
             *delta.delete,
         )
+        if type(reply) is not list or not reply or type(reply[0]) is not int:
+            raise await self._misfit()
         version = reply[0]
         if version == GONE:
             raise SessionEnded("expired")
@@ -198,6 +189,8 @@ class RedisStore(Store):
             return None
         if reply == ROTATED:
             raise SessionEnded("rotated")
+        if type(reply) is not bytes:
+            raise await self._misfit()
         return Deleted(reply.decode() or None)
 
     async def peek(self, ids: Sequence[str]) -> list[Peek | None]:
@@ -208,6 +201,8 @@ class RedisStore(Store):
             command: Command = ("EVALSHA", self._peek, len(some), *some)
             (reply,) = await self._pipe.ask(command, repeatable=True)
             answer = raise_error(reply)
+            if type(answer) is not list or len(answer) != 3 * len(some):
+                raise await self._misfit()
             for generation, ttl, provisional in zip(
                 answer[::3], answer[1::3], answer[2::3], strict=True
             ):
@@ -226,7 +221,10 @@ class RedisStore(Store):
             await self._ask("ZREM", self._user_key + user_id, *ids)
 
     async def index_list(self, user_id: str) -> list[str]:
-        return [id.decode() for id in await self._ask("ZRANGE", self._user_key + user_id, 0, -1)]
+        reply = await self._ask("ZRANGE", self._user_key + user_id, 0, -1)
+        if type(reply) is not list or not all(type(id) is bytes for id in reply):
+            raise await self._misfit()
+        return [id.decode() for id in reply]
 
     async def publish(self, message: bytes) -> None:
         await self._ask("PUBLISH", self._channel, message)
@@ -268,31 +266,14 @@ class RedisStore(Store):
             self._client = self._connect()  # for the next event loop, if there is one
             self._pipe.begin(self._client.connection_pool)
 
+    async def _misfit(self) -> StoreError:
+        """Trust no connection any more: what one said is no answer to the question."""
+        await self._pipe.drop()
+        return ForeignRecord("the session store gave a reply that fits no question")
+
     async def _ask(self, *command: Any) -> Any:
         (reply,) = await self._pipe.ask(command)
         return raise_error(reply)
-
-
-def _connect(url: str, timeout: float) -> redis.asyncio.Redis:
-    """Make a client whose every wait is bounded and whose retries are ours.
-
-    redis-py's defaults retry ten times, which repeats a write whose
-    reply was lost.
-    """
-    try:
-        return redis.asyncio.Redis.from_url(
-            url,
-            socket_timeout=None,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-            **_NO_MAINTENANCE,
-        )
-    except ValueError as error:
-        raise ConfigurationError(
-            # What it quotes may be part of a password.
-            f"RedisStore cannot use this URL: {str(error).partition(' as ')[0]};"
-            " it looks like redis://host:6379/0"
-        ) from None
 
 
 def _milliseconds(seconds: float) -> int:

@@ -29,6 +29,8 @@ from .redis_scripts import Script
 
 Command = tuple[str | bytes | int, ...]
 
+#: A replica says these to what only a primary may do.
+_DEMOTED = frozenset({"ReadOnlyError", "READONLY", "MasterDownError", "MASTERDOWN"})
 _IN_SCRIPT = re.compile(r"@user_script: ?\d+: -?([A-Z]+)")
 
 
@@ -174,7 +176,8 @@ class Pipe:
         commands = [command for request in batch for command in request.commands]
         data = b"".join([request.data for request in batch])
         replies = await self._round_trip(connection, data, len(commands))
-        missing = [i for i, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        errors = [i for i, reply in enumerate(replies) if isinstance(reply, ResponseError)]
+        missing = [i for i in errors if isinstance(replies[i], NoScriptError)]
         if missing:
             # Nothing was applied, so these may be sent again, in full.
             sources = [
@@ -189,6 +192,10 @@ class Pipe:
             if not request.future.done():
                 request.future.set_result(replies[start:end])
             start = end
+        if errors and any(_code(replies[i]) in _DEMOTED for i in errors):
+            # It was the primary once. Where the address leads now, we learn
+            # by connecting again.
+            await connection.disconnect()
 
     async def _round_trip(
         self, connection: AbstractConnection, data: bytes, count: int
@@ -225,17 +232,18 @@ class Pipe:
 def raise_error(reply: Any) -> Any:
     """Return a reply; raise StoreError if it is an error, with its code only."""
     if isinstance(reply, ResponseError):
-        # redis-py takes the code off the errors that it has a class for;
-        # Redis before 7 hides that of an error inside a script.
-        inside = _IN_SCRIPT.search(str(reply))
-        if inside is not None:
-            code = inside[1]
-        elif type(reply) is ResponseError:
-            code = str(reply).split(" ")[0]
-        else:
-            code = type(reply).__name__
-        raise StoreError(f"the session store refused a command ({code})") from reply
+        raise StoreError(f"the session store refused a command ({_code(reply)})") from reply
     return reply
+
+
+def _code(error: ResponseError) -> str:
+    """Return the first word of what Redis said, or the name of redis-py's class for it."""
+    # redis-py takes the code off the errors that it has a class for;
+    # Redis before 7 hides that of an error inside a script.
+    inside = _IN_SCRIPT.search(str(error))
+    if inside is not None:
+        return inside[1]
+    return str(error).split(" ")[0] if type(error) is ResponseError else type(error).__name__
 
 
 def _pack(commands: Iterable[Command]) -> bytes:
