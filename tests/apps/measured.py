@@ -1,7 +1,8 @@
 """The application of `tests.apps.shared`, which also measures itself.
 
-``GET /vitals`` says how late its event loop ran callbacks since the last
-look, and counts what may leak. ``--clock`` sets its wall clock wrong by
+``GET /pulse`` says how late its event loop ran callbacks since the last
+look; ``GET /vitals`` counts what may leak, which itself takes a while.
+``--clock`` sets its wall clock wrong by
 so many seconds, and ``POST /clock`` sets it anew while it runs.
 """
 
@@ -51,11 +52,10 @@ def resident() -> int:
 
 
 class Vitals(tornado.web.RequestHandler):
-    """Say how this process is; the lags are forgotten then."""
+    """Count what may leak."""
 
     async def get(self) -> None:
         parts: Shared = self.settings["shared"]
-        lags: deque[float] = self.settings["lags"]
         store = parts.manager.store
         assert isinstance(store, RedisStore)
         pool: Any = store._client.connection_pool
@@ -71,11 +71,18 @@ class Vitals(tornado.web.RequestHandler):
                 "deadlines": len(watch(parts.manager)._deadlines._heap),  # type: ignore[union-attr]  # they are on
                 "objects": len(gc.get_objects()),
                 "resident": resident(),
-                "lags": sorted(lags),
-                "peeks": self.settings["peeks"],
-                "health": await parts.manager.health(),
             }
         )
+
+
+class Pulse(tornado.web.RequestHandler):
+    """Say how this process is doing; the lags are forgotten then."""
+
+    async def get(self) -> None:
+        lags: deque[float] = self.settings["lags"]
+        parts: Shared = self.settings["shared"]
+        health = await parts.manager.health()
+        self.write({"lags": list(lags), "peeks": self.settings["peeks"], "health": health})
         lags.clear()
 
 
@@ -113,7 +120,7 @@ async def make_app(args: argparse.Namespace, stack: AsyncExitStack) -> tornado.w
 
     parts.manager.store.peek = counted  # type: ignore[method-assign]  # counted for the test
     parts.app.settings.update(lags=lags, peeks=peeks)
-    parts.app.add_handlers(r".*", [(r"/vitals", Vitals), (r"/clock", Clock)])
+    parts.app.add_handlers(r".*", [(r"/vitals", Vitals), (r"/pulse", Pulse), (r"/clock", Clock)])
     await stack.enter_async_context(parts.manager)
     sampler = asyncio.create_task(sample(lags))
     stack.callback(sampler.cancel)

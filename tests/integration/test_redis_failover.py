@@ -133,6 +133,7 @@ async def test_whatever_the_server_says_is_one_typed_error(
                 assert word not in str(caught.value)
         proxy.target_port = redis_server.port
         proxy.reset()
+        assert await store.load(id) is None  # asked again, where a write would not be
         id = await stored(store)
         assert await store.load(id) is not None
         await store.close()

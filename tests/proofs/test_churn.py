@@ -68,7 +68,6 @@ async def settled(app: AppProcess) -> dict[str, Any]:
         if not passing and not any(vitals["counts"].values()) and not vitals["manager_tasks"]:
             return vitals
         await asyncio.sleep(0.1)  # Engine.IO's tasks end within a ping interval
-    vitals.pop("lags")
     raise AssertionError(f"something is left: {vitals}")
 
 
