@@ -1,0 +1,224 @@
+"""Two hundred users at once, while the wire to Redis misbehaves: nobody sees another."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from tests.support.processes import AppProcess, start_apps
+from tests.support.proofs import measured, scale
+from tests.support.proxy import FaultProxy
+from tests.support.sites import session_id
+from tornado_shared_session.testing import (
+    CookieJar,
+    HandshakeRefused,
+    HTTPTestClient,
+    RedisServer,
+    SocketIOTestClient,
+)
+from tornado_shared_session.testing.client import ConnectionLost, ConnectRefused
+
+USERS = 200
+SECONDS = scale(6, long=60)
+BACK = scale(20, long=5)  # seconds in which all are served again
+TRANSPORTS = ("websocket", "polling", "upgrade")
+LOST = (HandshakeRefused, ConnectRefused, ConnectionLost, TimeoutError, OSError)
+
+
+class User:
+    """A user whose every value names them; what else they are shown is a breach."""
+
+    def __init__(self, number: int, apps: list[AppProcess]) -> None:
+        self.name = f"user-{number:03}-of-nobody-else"
+        self.number = number
+        self.apps = apps
+        self.jar = CookieJar()
+        self.id = ""
+        self.chance = random.Random(number)
+        self.client: SocketIOTestClient | None = None
+        self.seen: Counter[str] = Counter()
+        self._checked = 0
+
+    def check(self, where: str, text: str) -> None:
+        """Assert that whatever was received names nobody else."""
+        self.seen[where] += 1
+        for part in text.split("user-")[1:]:
+            assert f"user-{part}".startswith(self.name), (self.name, where, text[:500])
+        if '"id":' in text:  # a description of the session
+            data = json.loads(text)
+            assert data["id"] == self.id, (self.name, where, text[:500])
+            assert data["user"] == self.name, (self.name, where, text[:500])
+
+    async def log_in(self) -> None:
+        """Begin, before the faults do."""
+        http = HTTPTestClient(self.apps[0].url, cookies=self.jar)
+        login = await http.post("/login", {"user": self.name})
+        assert login.code == 200
+        self.id = session_id(self.jar)
+        await http.post("/note", {"value": json.dumps(self.name)})
+        http.close()
+
+    async def live(self, over: asyncio.Event) -> None:
+        """Do this and that until it is over."""
+        while not over.is_set():
+            await self.chance.choice((self.read, self.write, self.emit, self.ask, self.leave))()
+            self.look()
+
+    async def fetch(self, path: str, body: dict[str, str] | None = None) -> None:
+        """Send a request to one of the servers; some are given up midway."""
+        http = HTTPTestClient(self.chance.choice(self.apps).url, cookies=self.jar, timeout=10)
+        asked = asyncio.ensure_future(http.get(path) if body is None else http.post(path, body))
+        patience = self.chance.uniform(0, 0.05) if self.chance.random() < 0.2 else 10
+        await asyncio.wait([asked], timeout=patience)
+        if asked.done() and asked.exception() is None:
+            response = asked.result()
+            assert response.code in (200, 503), (response.code, path)
+            assert not response.headers.get_list("Set-Cookie")
+            if response.code == 200:
+                self.check("http", response.body.decode())
+            self.seen[str(response.code)] += 1
+        asked.cancel()
+        http.close()  # which cuts the connection
+        await asyncio.wait([asked])
+        assert session_id(self.jar) == self.id
+
+    async def read(self) -> None:
+        """Look at the session."""
+        await self.fetch(self.chance.choice(("/whoami", "/note")))
+
+    async def write(self) -> None:
+        """Write a name into it."""
+        value = f"{self.name} {self.chance.random()}"
+        await self.fetch("/note", {"value": json.dumps(value)})
+
+    async def emit(self) -> None:
+        """Have the server say the name to the user's sockets, or the session's."""
+        await self.fetch(
+            "/emit", {"to": self.chance.choice(("user", "session")), "value": self.name}
+        )
+
+    async def ask(self) -> None:
+        """Send events, and expect acknowledgements of this user only."""
+        if self.client is None or self.client.closed:
+            await self.leave()
+            transport: Any = self.chance.choice(TRANSPORTS)
+            url = self.chance.choice(self.apps).url
+            self.client = SocketIOTestClient(url, transport=transport, cookies=self.jar, timeout=3)
+            with suppress(*LOST):
+                await self.client.connect()
+        client = self.client
+        with suppress(*LOST):
+            if self.chance.random() < 0.5:
+                value = f"{self.name} {self.chance.random()}"
+                await client.emit("set", "note", value, timeout=2)
+            self.check("event", json.dumps(await client.emit("whoami", timeout=2)))
+            self.check("event", json.dumps(await client.emit("get", timeout=2)))
+
+    async def leave(self) -> None:
+        """Close the socket, politely or not."""
+        client, self.client = self.client, None
+        if client is not None:
+            with suppress(*LOST):
+                await (client.close() if self.chance.random() < 0.5 else client.abort())
+            self.client = client
+            self.look()
+            self.client, self._checked = None, 0
+
+    def look(self) -> None:
+        """Check every packet that the socket has received."""
+        if self.client is not None:
+            packets = self.client.packets
+            for packet in packets[self._checked :]:
+                assert isinstance(packet, str)
+                self.check("socket", packet.replace('"id":', '"ID":'))
+            self._checked = len(packets)
+
+
+async def misbehave(proxy: FaultProxy, chance: random.Random, over: asyncio.Event) -> Counter[str]:
+    """Do one thing after another to the wire, until it is over."""
+    done: Counter[str] = Counter()
+    while not over.is_set():
+        fault = chance.choice(("latency", "slices", "reset", "lost", "hole", "held", "none"))
+        done[fault] += 1
+        match fault:
+            case "latency":
+                proxy.latency(to_server=chance.random() / 50, to_client=chance.random() / 50)
+            case "slices":
+                proxy.slice_replies(chance.randint(1, 7))
+            case "reset":
+                proxy.reset()
+            case "lost":
+                what = chance.choice((b"HGETALL", b"EVALSHA", b""))
+                proxy.lose_replies(what, count=chance.randint(1, 3))
+            case "hole":
+                proxy.black_hole()
+            case "held":
+                proxy.hold_replies()
+        with suppress(TimeoutError):
+            # Time itself: a fault lasts until the next one.
+            await asyncio.wait_for(over.wait(), chance.uniform(0.05, 0.4))
+        proxy.heal()
+    return done
+
+
+@asynccontextmanager
+async def faults(proxy: FaultProxy, seconds: float) -> AsyncIterator[asyncio.Event]:
+    """Misbehave for some seconds; the event tells that it is over."""
+    over = asyncio.Event()
+    enemy = asyncio.ensure_future(misbehave(proxy, random.Random(200), over))
+    asyncio.get_running_loop().call_later(seconds, over.set)
+    yield over
+    over.set()
+    kinds = await enemy
+    measured("faults", ", ".join(f"{count} x {kind}" for kind, count in sorted(kinds.items())))
+    await proxy.normal()
+
+
+@pytest.mark.slow
+async def test_two_hundred_users_are_never_shown_each_other(
+    own_redis: RedisServer, prefix: str
+) -> None:
+    """200 users for 60 s, two servers, all that can befall the wire: each sees their own (I3)."""
+    async with FaultProxy(own_redis.port) as proxy:
+        args = ("--redis", proxy.url, "--prefix", prefix, "--reload-interval", "2")
+        async with start_apps("tests.apps.measured", *args) as apps:
+            users = [User(number, apps) for number in range(USERS)]
+            for start in range(0, USERS, 20):
+                await asyncio.gather(*(user.log_in() for user in users[start : start + 20]))
+            async with faults(proxy, SECONDS) as over:
+                await asyncio.gather(*(user.live(over) for user in users))
+            since = time.monotonic()
+            for user in users:
+                async with asyncio.timeout(20):
+                    while not await _is_served(user):
+                        await asyncio.sleep(0.05)  # between two attempts
+            measured(
+                "200 users logged in, and served again after", f"{time.monotonic() - since:.1f} s"
+            )
+            seen: Counter[str] = sum((user.seen for user in users), Counter())
+            measured("seen", ", ".join(f"{count} x {kind}" for kind, count in sorted(seen.items())))
+            assert back <= BACK
+            assert min(seen["http"], seen["event"], seen["socket"], seen["503"]) > 0
+            for app in apps:
+                assert "ERROR" not in app.stderr.replace("503", "")
+                assert "Traceback" not in app.stderr
+
+
+async def _is_served(user: User) -> bool:
+    """Whether they are who they were, over HTTP and over a socket."""
+    before = user.seen["200"], user.seen["event"]
+    await user.read()
+    await user.ask()
+    user.look()
+    served = user.seen["200"] > before[0] and user.seen["event"] > before[1]
+    if served:
+        await user.leave()
+    return served
