@@ -17,12 +17,6 @@ TABLE = {
         "_PACE = 0.0",
         CHANNEL + "test_ten_thousand_forged_or_replayed_messages_close_nothing",
     ),
-    "questions are answered as often as they come": (
-        "questions.py",
-        "_PACE = 0.005",
-        "_PACE = 0.0",
-        CHANNEL + "test_ten_thousand_forged_or_replayed_messages_close_nothing",
-    ),
     "a gap is not made up for": (
         "watcher.py",
         "        self._heard = time.monotonic()\n        self._ask_all()\n",
