@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Callable, Container
 
+_AT_ONCE = 500  # deadlines of one moment that are handled in one turn of the loop
 _FEW = 1000  # deadlines that are not worth tidying up
 
 
@@ -80,7 +81,9 @@ class Deadlines:
     def _on_timer(self) -> None:
         self._timer = None
         now = time.monotonic()
-        while self._heap and self._heap[0][0] <= now:
+        for _ in range(_AT_ONCE):
+            if not self._heap or self._heap[0][0] > now:
+                break
             when, id = heapq.heappop(self._heap)
             if self._expected.get(id) == when:  # else an earlier time has taken its place
                 del self._expected[id]

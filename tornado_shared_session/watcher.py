@@ -30,6 +30,7 @@ from .notices import Notice, decode
 from .record import Peek
 
 _BATCH = 500  # sessions asked about in one turn of the loop
+_CLOSED = 20  # sessions whose sockets are closed in one turn of the loop
 _PACE = 0.005  # seconds between two questions, so that a flood of notices is a few
 _RETRY = 0.5  # seconds until a store that failed is asked again
 _MARGIN = 0.005  # a deadline is looked at this much after it, for Redis counts in ms
@@ -115,8 +116,7 @@ class Watcher:
             self._manager.connections.end_one(connection, "shutdown")
         if self._deadlines is not None:
             self._deadlines.stop()
-        tasks = list(self._tasks)
-        for task in tasks:
+        for task in (tasks := list(self._tasks)):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -261,10 +261,14 @@ class Watcher:
                         self._unverified(id)
                     await asyncio.sleep(_RETRY)
                     continue
-                renewals = []
+                renewals, gone = [], 0
                 for (id, reason), peek in zip(some, peeks, strict=True):
                     self._act(id, reason, peek)
-                    if peek is not None and reason == "renew":
+                    if peek is None:
+                        gone += 1
+                        if gone % _CLOSED == 0:
+                            await asyncio.sleep(0)  # others have a turn between many closings
+                    elif reason == "renew":
                         renewals.append(liveness.renew(self._manager, id, peek))
                 for look in self._waiting:
                     look.settle(id for id, _ in some if id not in self._due)  # not asked again
