@@ -75,8 +75,10 @@ async def keep_alive(
     if record is None or connection.phase is not Phase.OPEN:
         return
     if session is not None:  # the handler may have moved it by saving
-        left = record.ttl - (time.time() - session._loaded_at)
-        connection.verified(left, record.provisional)
+        # The wall clock may have been set meanwhile.
+        most = time.monotonic() - connection.seen_at
+        spent = min(max(time.time() - session._loaded_at, 0.0), most)
+        connection.verified(record.ttl - spent, record.provisional)
     try:
         await _move(manager, connection, record.meta.created_at)
     except StoreError as error:

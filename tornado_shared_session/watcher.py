@@ -106,10 +106,7 @@ class Watcher:
         self._ask_all()
 
     async def stop(self) -> None:
-        """Cancel the tasks and wait for them.
-
-        Nobody watches over the connections from here on, so they end.
-        """
+        """Cancel the tasks and wait for them; connections end, for nobody watches them now."""
         self._running = self._connected = False
         self._manager.questions.attend(None)
         for connection in self._manager.connections:
