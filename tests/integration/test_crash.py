@@ -107,7 +107,7 @@ async def find_all(manager: SessionManager, store: MemoryStore) -> None:
 async def test_a_crash_at_any_call_leaves_no_session_that_cannot_be_found(
     act: str, cap: int | None, applied: bool
 ) -> None:
-    """At each await in turn, whether or not the store still did what it was asked."""
+    """At each await in turn, whether or not the store still did what it was asked (R14)."""
     before, run = ACTS[act]
     for last in range(1, 50):
         store, paper = MemoryStore(), Paper()

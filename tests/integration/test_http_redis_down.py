@@ -86,7 +86,7 @@ async def test_outage_is_an_explicit_503_and_ends_by_itself(
     outage: str, served: Site, proxy: FaultProxy, own_redis: RedisServer
 ) -> None:
     """503 with Retry-After within 2 s, cookies untouched; others serve; then all works in 5 s
-    (S48, C20, I6, I7, R1).
+    (S48, C20, I6, I7, R1, R4).
     """
     visitor = served.visitor()
     await visitor.post("/login", {"user": "ann"})
@@ -141,7 +141,7 @@ async def end(proxy: FaultProxy, redis: RedisServer, outage: str) -> None:
 
 @pytest.mark.expects_log("503")
 async def test_outage_between_load_and_save_is_a_503(served: Site, proxy: FaultProxy) -> None:
-    """The load works and the commit is not answered: 503, never a 200, within 2 s."""
+    """The load works and the commit is not answered: 503, never a 200, in 2 s (R1, R10)."""
     visitor = served.visitor()
     await visitor.post("/", {"note": "before"})
     proxy.lose_replies(b"EVAL", count=1)
@@ -158,7 +158,7 @@ async def test_outage_between_load_and_save_is_a_503(served: Site, proxy: FaultP
 async def test_touch_that_is_not_answered_does_not_fail_a_read(
     served: Site, proxy: FaultProxy
 ) -> None:
-    """If only the deadline cannot be moved, what was read is answered, within 2 s."""
+    """If only the deadline cannot be moved, what was read is answered, within 2 s (R3)."""
     visitor = served.visitor()
     await visitor.post("/cart", {"item": "tea"})
     proxy.hold(b"EVAL")

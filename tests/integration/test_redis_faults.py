@@ -26,7 +26,7 @@ async def store(redis_url: str, prefix: str) -> AsyncIterator[RedisStore]:
 
 @pytest.mark.parametrize("mode", ["black hole", "frozen", "refused", "reset"])
 async def test_nobody_waits_longer_than_the_bound(own_redis: RedisServer, mode: str) -> None:
-    """Fifty callers at once, reading and writing: all are told within 2 s, none hangs (F10, R3)."""
+    """Fifty callers at once, readers and writers: all are told in 2 s, none hangs (F10, R1, R3)."""
     async with FaultProxy(own_redis.port) as proxy:
         store = RedisStore(proxy.url)
         ids = [await stored(store) for _ in range(25)]
@@ -132,7 +132,7 @@ async def test_a_refused_write_is_one_error_and_changes_nothing(prefix: str) -> 
 
 
 async def test_a_server_that_wants_a_password_is_a_store_error() -> None:
-    """Not an error of redis-py, and without the address (R8, S47)."""
+    """Not an error of redis-py, and without the address (R8, S47, R7)."""
     with RedisServer(RedisServer.find_binary(), ["--requirepass", "sesame"]) as server:
         store = RedisStore(server.url)
         with pytest.raises(StoreError) as caught:

@@ -49,7 +49,7 @@ async def test_the_reload_alone_closes_it(redis_url: str, prefix: str, transport
 async def test_the_reload_alone_closes_it_while_pub_sub_is_cut(
     redis_server: RedisServer, prefix: str, transport: str
 ) -> None:
-    """The subscription is reset, and so is each attempt at another one."""
+    """The subscription is reset, and so is each attempt at another one (R12, I4)."""
     settings: dict[str, Any] = {"no_deadlines": True, "reload_interval": 1, "idle": 2}
     proxy = FaultProxy(redis_server.port)
     async with proxy, site(redis=proxy.url, prefix=prefix, **settings) as a:

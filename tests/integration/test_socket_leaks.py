@@ -36,7 +36,7 @@ async def test_two_thousand_connects_leave_nothing(
     own_redis: RedisServer, prefix: str, transport: str
 ) -> None:
     """In all ways to leave: registry, rooms, environs, tasks, Redis connections are as before
-    (I8).
+    (I8, R18).
     """
     async with site(redis=own_redis.url, prefix=prefix, server=PINGS) as a:
         async with raw_redis(own_redis.url) as redis:

@@ -30,7 +30,7 @@ async def test_handshakes_are_refused_and_open_sockets_stay(
     redis_server: RedisServer, prefix: str, transport: str, fault: str
 ) -> None:
     """503 with Retry-After within two seconds, cookie unchanged; back within five when Redis is
-    (S48, C20, I6, I7, R1).
+    (S48, C20, I6, I7, R1, R2, R3).
     """
     async with FaultProxy(redis_server.port) as proxy, site(redis=proxy.url, prefix=prefix) as a:
         jar = await a.visitor()
@@ -62,7 +62,7 @@ async def test_handshakes_are_refused_and_open_sockets_stay(
 async def test_an_upgrade_is_refused_and_polling_goes_on(
     redis_server: RedisServer, prefix: str
 ) -> None:
-    """A connection whose upgrade cannot be checked stays where it is."""
+    """A connection whose upgrade cannot be checked stays where it is (R1)."""
     async with FaultProxy(redis_server.port) as proxy, site(redis=proxy.url, prefix=prefix) as a:
         async with a.client("polling", await a.visitor()) as client:
             await client.connect()

@@ -74,7 +74,7 @@ async def test_an_earlier_deadline_takes_the_place_of_a_later_one(
 
 
 async def test_forged_notices_close_nothing(redis_url: str, prefix: str, transport: str) -> None:
-    """Garbage and lies on the channel cost a few questions: the store decides (C5)."""
+    """Garbage and lies on the channel cost a few questions: the store decides (C5, C6)."""
     async with site(redis=redis_url, prefix=prefix) as a, raw_redis(redis_url) as redis:
         async with a.client(transport, await a.visitor()) as client:
             await client.connect()
