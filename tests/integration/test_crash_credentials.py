@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 from contextlib import suppress
+from typing import Any
 
 from tests.support.processes import AppProcess
 from tests.support.sites import raw_redis, session_id
@@ -42,7 +43,7 @@ async def test_a_killed_process_leaves_one_credential_and_whole_records(
         await app.kill()
         await asyncio.wait_for(asyncio.gather(*visitors), 10)
     async with raw_redis(redis_url) as redis:
-        keys: list[bytes] = await redis.keys(f"{prefix}s:*")
+        keys: list[Any] = await redis.keys(f"{prefix}s:*")
         for key in keys:
             assert set(await redis.hgetall(key)) >= WHOLE
             assert await redis.pttl(key) > 0

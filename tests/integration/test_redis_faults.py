@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -171,6 +173,25 @@ async def test_thousands_of_loads_need_one_or_two_connections(
         await asyncio.gather(*(store.load(id) for _ in range(3000)))
         assert proxy.accepted <= 2
         await store.close()
+
+
+async def test_a_busy_event_loop_is_no_outage(own_redis: RedisServer, prefix: str) -> None:
+    """Redis answers while a handler blocks the loop beyond the timeout: it did answer (R3)."""
+    store = RedisStore(own_redis.url, prefix=prefix, timeout=0.3)
+    id = await stored(store)
+    own_redis.pause()
+    load = asyncio.ensure_future(store.load(id))
+    await asyncio.sleep(0.05)  # it is sent; nothing tells when, for Redis stands still
+    answering = threading.Timer(0.1, own_redis.resume)
+    answering.start()
+    time.sleep(0.5)  # a handler that blocks is what is under test
+    answering.join()
+    assert await load is not None
+    own_redis.pause()
+    with pytest.raises(StoreError, match="in time"):
+        await asyncio.wait_for(store.load(id), 0.3 + 0.5)
+    own_redis.resume()
+    await store.close()
 
 
 async def test_a_connection_that_was_reset_while_idle_fails_nobody(

@@ -29,6 +29,8 @@ from .redis_scripts import Script
 
 Command = tuple[str | bytes | int, ...]
 
+#: Seconds beyond the timeout in which replies that are there already are read.
+_LAST_LOOK = 0.02
 #: A replica says these to what only a primary may do.
 _DEMOTED = frozenset({"ReadOnlyError", "READONLY", "MasterDownError", "MASTERDOWN"})
 _IN_SCRIPT = re.compile(r"@user_script: ?\d+: -?([A-Z]+)")
@@ -116,13 +118,19 @@ class Pipe:
         # The pool's checks cost as much as two commands, so a connection
         # is kept from batch to batch; after a failure there is another.
         connection: AbstractConnection | None = None
+        loop = asyncio.get_running_loop()
         try:
             while self._queue:
                 batch, self._queue = self._queue, []
                 held, connection = connection, None
                 try:
-                    async with asyncio.timeout(self._timeout):
-                        connection = await self._serve(held, batch)
+                    async with asyncio.timeout(None) as limit:
+                        due = loop.time() + self._timeout
+                        timer = loop.call_at(due, self._last_look, limit, due)
+                        try:
+                            connection = await self._serve(held, batch)
+                        finally:
+                            timer.cancel()
                 except TimeoutError:
                     # What queued up behind a dead server has waited long
                     # enough too.
@@ -144,6 +152,11 @@ class Pipe:
             self._task = None
             if connection is not None:
                 await self._pool.release(connection)
+
+    def _last_look(self, limit: asyncio.Timeout, due: float) -> None:
+        """Time is up, but a loop that was busy may not have read what has come."""
+        now = asyncio.get_running_loop().time()
+        limit.reschedule(now + _LAST_LOOK + min(now - due, self._timeout))
 
     async def _serve(
         self, connection: AbstractConnection | None, batch: list[_Request]
