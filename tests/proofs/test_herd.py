@@ -194,4 +194,4 @@ async def test_a_mass_expiry_and_the_herd_that_comes_back(
         questions = closing["peeks"]["calls"] - before["peeks"]["calls"]
         assert questions <= 2 * (SOCKETS // 500 + 1) * 10  # with those of the reload
         assert late[0] >= -0.05
-        assert late[-1] <= scale(10, long=2)
+        assert late[-1] <= 10  # closing them is work for the processor, half of it the clients'
