@@ -275,7 +275,9 @@ class Watcher:
     def _act(self, id: str, reason: str, peek: Peek | None) -> None:
         connections = self._manager.connections
         if peek is None:
-            gone = reason if reason not in ("rotated", "renew") else "expired"
+            heard = self._due.get(id)  # meanwhile: why it is gone
+            gone = heard if heard in FINAL else reason
+            gone = gone if gone not in ("rotated", "renew") else "expired"
             connections.end(id, gone)
             return
         for connection in connections.of(id):

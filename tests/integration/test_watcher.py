@@ -168,6 +168,31 @@ async def test_a_watcher_that_starts_again_watches_again(
             assert await client.wait_for("session_ended") == {"reason": "revoked"}
 
 
+async def test_why_a_session_ended_is_heard_while_the_store_answers(
+    redis_url: str, prefix: str
+) -> None:
+    """The reload found it gone, and the notice that says why came before it acted (R12)."""
+    async with site(redis=redis_url, prefix=prefix) as a:
+        async with a.client("websocket", await a.visitor()) as client:
+            await client.connect()
+            id, peek = a.connection.id, a.manager.store.peek
+            asked, go = asyncio.Event(), asyncio.Event()
+
+            async def held(ids: list[str]) -> object:
+                found = await peek(ids)
+                asked.set()
+                await go.wait()
+                return found
+
+            await a.manager.store.delete(id)
+            a.manager.store.peek = held  # type: ignore[assignment, method-assign]
+            a.watcher._ask_all()  # as the reload does
+            await asyncio.wait_for(asked.wait(), 3)
+            a.watcher.notice(Notice("logged_out", (id,)))
+            go.set()
+            assert await client.wait_for("session_ended") == {"reason": "logged_out"}
+
+
 @pytest.mark.expects_log("sessions could not be looked up")
 async def test_a_store_that_raises_anything_does_not_stop_the_watcher(
     redis_url: str, prefix: str

@@ -41,6 +41,26 @@ TABLE = {
         "if False:",
         FAILOVER + "test_whatever_the_server_says_is_one_typed_error[a number]",
     ),
+    "a busy loop is an outage": (
+        "stores/redis_pipe.py",
+        "limit.reschedule(now + _LAST_LOOK + min(now - due, self._timeout))",
+        "limit.reschedule(now)",
+        "tests/integration/test_redis_faults.py::test_a_busy_event_loop_is_no_outage",
+    ),
+    "why a session ended comes too late": (
+        "watcher.py",
+        "gone = heard if heard in FINAL else reason",
+        "gone = reason",
+        "tests/integration/test_watcher.py"
+        "::test_why_a_session_ended_is_heard_while_the_store_answers",
+    ),
+    "a clock that was set decides": (
+        "liveness.py",
+        "spent = min(max(time.time() - session._loaded_at, 0.0), most)",
+        "spent = time.time() - session._loaded_at",
+        "tests/integration/test_clocks.py"
+        "::test_a_clock_that_is_set_during_an_event_moves_no_deadline[-3600]",
+    ),
     "all users are in one room": (
         "rooms.py",
         'return f"{USER_ROOM}{user_id}"',
