@@ -43,8 +43,8 @@ TABLE = {
     ),
     "a busy loop is an outage": (
         "stores/redis_pipe.py",
-        "limit.reschedule(now + _LAST_LOOK + min(now - due, self._timeout))",
-        "limit.reschedule(now)",
+        "timer = loop.call_at(due, self._last_look, limit, due)",
+        "timer = loop.call_at(due, str); limit.reschedule(due)",
         "tests/integration/test_redis_faults.py::test_a_busy_event_loop_is_no_outage",
     ),
     "why a session ended comes too late": (
