@@ -23,10 +23,10 @@ PACKAGE = ROOT / "tornado_shared_session"
 ORDER = """
     errors forks events limits serializers mapping record rooms stored session policy signing
     credentials tokens origins stores notices connections questions lifecycle users rotation
-    transactions
-    manager settings liveness deadlines watcher token_state transport handshake payload frames
-    endpoint socketio_admission socketio_packets socketio_authenticated socketio_expiring
-    socketio_gate socketio_switch socketio_tokens socketio
+    transactions manager settings liveness deadlines channel watcher
+    token_state transport handshake payload frames endpoint
+    socketio_admission socketio_packets socketio_authenticated socketio_expiring socketio_gate
+    socketio_switch socketio_tokens socketio
     response carrier streaming web websocket_close websocket cors serving draining
     cli __main__ testing
 """.split()  # noqa: SIM905  # a table to be read
@@ -117,7 +117,7 @@ def test_web_and_socketio_do_not_know_each_other() -> None:
         ("engineio", r"(socketio\w*|transport)\.py"),
         (
             "tornado",
-            r"(signing|credentials|tokens|origins|transport|handshake|endpoint|socketio(_tokens)?"
+            r"(signing|credentials|tokens|origins|transport|handshake|frames|endpoint|socketio(_tokens)?"
             r"|response|web|settings|streaming|websocket\w*|cors|serving|draining)\.py",
         ),
         ("pytest", r"(?!)"),

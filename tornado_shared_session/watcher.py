@@ -15,18 +15,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-import secrets
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from . import liveness
+from .channel import Channel
 from .connections import FINAL, Phase
 from .deadlines import Deadlines
 from .errors import StoreError
 from .events import logger
 from .manager import SessionManager
-from .notices import Notice, decode
+from .notices import Notice
 from .record import Peek
 
 _BATCH = 500  # sessions asked about in one turn of the loop
@@ -72,20 +72,16 @@ class Watcher:
         self, manager: SessionManager, *, notices: bool = True, deadlines: bool = True
     ) -> None:
         self._manager = manager
-        self._notices = notices
         self._deadlines = Deadlines(self._on_deadline, manager.connections) if deadlines else None
         self._running = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._listener: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._due: dict[str, str] = {}  # session id -> reason if it turns out to be gone
         self._waiting: list[_Look] = []
         #: Called as `expect` is, with what the store said last.
         self.followers: list[Callable[[str, float], None]] = []
-        self._nonce = ""
-        self._heard = 0.0  # when our own heartbeat last came back
-        self._connected = False
-        self._lost = False  # it was connected, and was found deaf
+        hear = Channel(manager, self._spawn, self.notice, self._ask_all)
+        self.channel = hear if notices else None
 
     # -- the service ------------------------------------------------------
 
@@ -95,25 +91,30 @@ class Watcher:
             return
         self._running = True
         self._wake = asyncio.Event()
-        self._nonce = secrets.token_hex(8)  # not before: processes that were one would share it
         self._spawn(self._answer())
         self._spawn(self._reload())
-        if self._notices:
+        if self.channel is not None:
             self._manager.questions.attend(self)
-            self._listen()
+            self.channel.start()
         if self._deadlines is not None:
             self._deadlines.start()
         self._ask_all()
 
     async def stop(self) -> None:
-        """Cancel the tasks and wait for them; connections end, for nobody watches them now."""
-        self._running = self._connected = False
+        """Cancel the tasks and wait for them.
+
+        Nobody watches over the connections from here on, so they end.
+        """
+        self._running = False
+        if self.channel is not None:
+            self.channel.connected = False
         self._manager.questions.attend(None)
         for connection in self._manager.connections:
             self._manager.connections.end_one(connection, "shutdown")
         if self._deadlines is not None:
             self._deadlines.stop()
-        for task in (tasks := list(self._tasks)):
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -126,7 +127,7 @@ class Watcher:
 
     def health(self) -> Mapping[str, Any]:
         """Say whether notices are heard: the channel is subscribed, and not found deaf since."""
-        return {"notices": self._connected}
+        return {"notices": self.channel is not None and self.channel.connected}
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
@@ -135,37 +136,6 @@ class Watcher:
         return task
 
     # -- three hints --------------------------------------------------------
-
-    def _listen(self) -> None:
-        if self._listener is not None:
-            self._listener.cancel()
-        self._listener = self._spawn(self._manager.store.listen(self._on_message, self._on_gap))
-        self._heard = time.monotonic()
-
-    def _on_message(self, message: bytes) -> None:
-        notice = decode(message)
-        questions = self._manager.questions
-        if notice is None:
-            if not questions.take(message):
-                logger.debug("not a notice of ours on the notice channel")
-            return
-        if notice.asks:
-            questions.question(notice)
-        if notice.reason:
-            self.notice(notice)
-        elif notice.nonce == self._nonce:
-            self._connected = True
-            self._heard = time.monotonic()
-
-    def _on_gap(self) -> None:
-        """Notices may have been missed: look at everything at once."""
-        self._connected = True
-        self._manager.questions.heard.set()
-        if self._lost:
-            self._lost = False
-            self._manager.report("notices_back")
-        self._heard = time.monotonic()
-        self._ask_all()
 
     def expect(self, id: str, deadline: float) -> None:
         """Look at a session when it is due to expire (monotonic seconds)."""
@@ -188,23 +158,8 @@ class Watcher:
         while True:
             await asyncio.sleep(interval * random.uniform(0.8, 1.0))  # noqa: S311  # jitter
             self._ask_all(renew=True)
-            if self._notices:
-                await self._heartbeat(interval)
-
-    async def _heartbeat(self, interval: float) -> None:
-        """A process that does not hear itself is deaf: subscribe anew."""
-        if time.monotonic() - self._heard > 2 * interval:
-            self._connected = False
-            self._manager.questions.heard.clear()
-            if not self._lost:
-                self._lost = True
-                self._manager.report("notices_lost")
-            self._listen()
-        try:
-            await self._manager.store.publish(Notice("", nonce=self._nonce).encode())
-        except StoreError:
-            self._connected = False
-            logger.debug("the heartbeat could not be sent")
+            if self.channel is not None:
+                await self.channel.heartbeat(interval)
 
     # -- one question ---------------------------------------------------------
 

@@ -30,8 +30,9 @@ class Where(tornado.web.RequestHandler):
     """Tell which process this is, and what it is called on the notice channel."""
 
     def get(self) -> None:
-        manager = self.settings["session_manager"]
-        self.write({"pid": os.getpid(), "nonce": watch(manager)._nonce})
+        channel = watch(self.settings["session_manager"]).channel
+        assert channel is not None
+        self.write({"pid": os.getpid(), "nonce": channel._nonce})
 
 
 class EndAll(tornado.web.RequestHandler):

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.proxy import FaultProxy
-from tornado_shared_session import ConfigurationError, RedisStore, SessionEnded, StoreError
+from tornado_shared_session import RedisStore, StoreError
 from tornado_shared_session.record import Delta, generate_id
 from tornado_shared_session.testing import RedisServer
 from tornado_shared_session.testing.store_contract import stored
@@ -144,23 +144,6 @@ async def test_a_server_that_wants_a_password_is_a_store_error() -> None:
         store = RedisStore(server.url.replace("//", "//:sesame@"))
         assert await store.load(generate_id()) is None
         await store.close()
-
-
-def test_a_store_belongs_to_one_event_loop(redis_url: str, prefix: str) -> None:
-    """In another one it says so, rather than hang (T22)."""
-    store = RedisStore(redis_url, prefix=prefix)
-
-    async def use() -> None:
-        with pytest.raises(SessionEnded):
-            await store.commit(Delta(generate_id(), 1, 0))
-        await store.close()
-
-    async def use_again() -> None:
-        with pytest.raises(ConfigurationError, match="event loop"):
-            await store.load(generate_id())
-
-    asyncio.run(use())
-    asyncio.run(use_again())
 
 
 async def test_thousands_of_loads_need_one_or_two_connections(

@@ -116,7 +116,7 @@ TABLE = {
         FORKS + "test_what_was_used_before_the_fork_is_a_clear_error_in_each_child[client]",
     ),
     "children share a name on the channel": (
-        "watcher.py",
+        "channel.py",
         "        self._nonce = secrets.token_hex(8)  # not before",
         '        self._nonce = "a"  # not before',
         FORKS + "test_what_was_made_before_the_fork_works_in_each_child[fork-nothing]",

@@ -18,14 +18,14 @@ TABLE = {
         CHANNEL + "test_ten_thousand_forged_or_replayed_messages_close_nothing",
     ),
     "a gap is not made up for": (
-        "watcher.py",
-        "        self._heard = time.monotonic()\n        self._ask_all()\n",
+        "channel.py",
+        "        self._heard = time.monotonic()\n        self._gap()\n",
         "        self._heard = time.monotonic()\n",
         CHANNEL + "test_a_hundred_cuts_are_each_followed_by_a_full_check",
     ),
     "health does not know of a heartbeat that was not sent": (
-        "watcher.py",
-        "        except StoreError:\n            self._connected = False\n",
+        "channel.py",
+        "        except StoreError:\n            self.connected = False\n",
         "        except StoreError:\n",
         CHANNEL + "test_health_tells_of_a_store_that_is_gone",
     ),

@@ -25,8 +25,8 @@ TABLE = {
         EXPIRY + "test_the_reload_alone_closes_it_while_pub_sub_is_cut" + WS,
     ),
     "a gap is not made up for": (
-        "watcher.py",
-        "        self._heard = time.monotonic()\n        self._ask_all()\n",
+        "channel.py",
+        "        self._heard = time.monotonic()\n        self._gap()\n",
         "        self._heard = time.monotonic()\n",
         WATCHER + "test_a_killed_subscription_comes_back_and_checks_everything" + WS,
     ),
@@ -37,7 +37,7 @@ TABLE = {
         WATCHER + "test_forged_notices_close_nothing" + WS,
     ),
     "nobody listens for the heartbeat": (
-        "watcher.py",
+        "channel.py",
         "if time.monotonic() - self._heard > 2 * interval:",
         "if False:",
         WATCHER + "test_a_deaf_process_subscribes_anew",
