@@ -8,7 +8,7 @@ from tests.support.mutants import Mutant
 
 UNREAD = "tests/integration/test_socket_unread.py::"
 LEFT = "test_an_event_whose_namespace_was_left_while_it_loaded_is_not_handled[websocket]"
-REPEATS = "tests/integration/test_socket_repeats.py::"
+REPEATS = "tests/integration/test_log_lines.py::"
 ONE_LINE = REPEATS + "test_a_thousand_bad_reconnects_are_one_line_in_ten_seconds"
 TOKEN = "test_a_token_at_connect_that_cannot_be_loaded_is_passed_on[websocket]"
 
