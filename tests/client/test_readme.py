@@ -122,6 +122,14 @@ async def test_the_readme_transcript_is_what_happens(redis_url: str, tmp_path: P
         assert await check_transcript(transcript, port) >= 1
 
 
+def test_the_versions_that_the_readme_asks_for_are_those_of_setup_py() -> None:
+    """Of what a reader has already, and may have to upgrade."""
+    setup = (ROOT / "setup.py").read_text()
+    (tornado,) = re.findall(r'"tornado>=([\d.]+)"', setup)
+    (socketio,) = re.findall(r'"python-socketio>=([\d.]+)"', setup)
+    assert f"Tornado {tornado} and python-socketio {socketio}, or newer" in " ".join(README.split())
+
+
 async def test_the_quickstarts_first_program_and_transcript(redis_url: str, tmp_path: Path) -> None:
     """A counter of visits, on no Redis at all."""
     source = blocks(QUICKSTART, "python")[0]
