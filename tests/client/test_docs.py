@@ -60,6 +60,17 @@ def test_every_howto_page_is_reached_from_the_readme() -> None:
     assert [page.name for page in HOWTO if f"(docs/howto/{page.name})" not in readme] == []
 
 
+def test_a_long_page_begins_with_its_headings() -> None:
+    """All of them, in their order, each a link; else nobody finds the one in the middle."""
+    long = [page for page in PAGES if len(page.read_text().splitlines()) > 200]
+    assert long
+    for page in long:
+        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+        _, _, index = text.partition("On this page: ")
+        listed = re.findall(r"\[([^]]+)\]\(#", index.partition("\n\n")[0])
+        assert listed == re.findall(r"^## (.*)", text, re.MULTILINE), name_of(page)
+
+
 # -- code ----------------------------------------------------------------------------
 
 
