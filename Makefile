@@ -21,6 +21,7 @@ help:
 	@echo "make docs    write docs/security.md anew, from its rows and the tests that show them"
 	@echo "make bench   measure the cost per request and per event"
 	@echo "make js      fetch the JavaScript socket.io-client into .cache/"
+	@echo "make setup   set up .venv, which the others do by themselves"
 	@echo "make clean   remove everything that make has made"
 
 setup: $(READY)
