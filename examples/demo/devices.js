@@ -78,7 +78,7 @@ function listenToDevices(socket) {
     if (at < listedAt) return;
     listedAt = at;
     const now = performance.now();
-    log("devices", `${list.length}, with ${list.reduce((sum, each) => sum + each.sockets, 0)} sockets`);
+    log("devices", `${list.length}, their sockets: ${list.reduce((sum, each) => sum + each.sockets, 0)}`);
     showDevices(list.map(({ created, seen, left, ...device }) => ({
       ...device,
       created: now - created * 1000,
