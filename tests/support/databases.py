@@ -38,6 +38,8 @@ class SQLServer:
     name = ""
     program = ""
     address = ""
+    #: What starting it takes besides.
+    helpers: tuple[str, ...] = ()
     #: How to get it, for those who are told that tests were skipped.
     how = ""
     _ending = signal.SIGTERM
@@ -56,7 +58,7 @@ class SQLServer:
     @classmethod
     def is_installed(cls) -> bool:
         """Tell whether the server can be started."""
-        return cls.find(cls.program) is not None
+        return all(map(cls.find, (cls.program, *cls.helpers)))
 
     @property
     def url(self) -> str:
@@ -175,6 +177,7 @@ class MariaDBServer(SQLServer):
 
     name = "MariaDB"
     program = "mariadbd"
+    helpers = ("mariadb-install-db",)
     address = "mysql+aiomysql://root@{host}:{port}/test"
     how = "no MariaDB server: apt install mariadb-server (the tests start one of their own)"
     _ending = signal.SIGKILL  # nobody needs its files
@@ -224,6 +227,7 @@ class PostgresServer(SQLServer):
 
     name = "PostgreSQL"
     program = "postgres"
+    helpers = ("initdb", "pg_isready", *(() if os.geteuid() else ("setpriv",)))
     address = "postgresql+asyncpg://postgres@{host}:{port}/postgres"
     how = "no PostgreSQL server: apt install postgresql (the tests start one of their own)"
     _ending = signal.SIGQUIT  # nobody needs its files
