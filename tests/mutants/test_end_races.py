@@ -85,24 +85,6 @@ TABLE = {
         "        if False:\n",
         UNREAD + "test_a_poll_that_was_fetched_leaves_its_tcp_connection_to_others",
     ),
-    "event: what comes after the end is handled": (
-        "socketio_gate.py",
-        "return session is not None, session",
-        "return True, session",
-        "tests/proofs/test_races.py::test_revocation_races",
-    ),
-    "handshake: registered after the load": (
-        "handshake.py",
-        """        self.manager.connections.add(connection)
-        try:
-            session = await self.manager.resolve(presented, carrier)
-""",
-        """        try:
-            session = await self.manager.resolve(presented, carrier)
-            self.manager.connections.add(connection)
-""",
-        "tests/proofs/test_races.py::test_revocation_races",
-    ),
     "login: a commit creates": (
         "stores/redis_scripts.py",
         "if not b[1] or not b[2] then return {{{GONE}}} end\nif b[1] ~= ARGV[1]",

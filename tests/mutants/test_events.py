@@ -32,8 +32,8 @@ TABLE = {
     ),
     "a handler's saves never end": (
         "socketio_gate.py",
-        "            handled.handed = None  # and saves for itself\n",
-        "",
+        "handled.handed = None  # and saves for itself",
+        "pass",
         AUTOSAVE + "test_a_task_that_outlives_its_handler_keeps_nothing[event]",
     ),
     "a connect handler's saves never end": (
