@@ -141,7 +141,7 @@ TABLE = {
         "streaming.py",
         "    watch(manager)  # from here",
         "    # from here",
-        RACES + "test_an_end_meets_a_request_that_is_loading[logout]",
+        RACES + "test_an_end_meets_a_request_that_is_loading[login]",
     ),
     "a client that left is watched": (
         "streaming.py",
