@@ -71,6 +71,8 @@ class Gate(Packets):
             connection.phase, connection.reason = Phase.ENDED, "gone"
         self.sessions.connections.discard(connection)
         self._by_eio.pop(connection.eio_sid, None)
+        # python-socketio frees it only of who was connected to a namespace.
+        self._binary_packet.pop(connection.eio_sid, None)
         if connection.eio_sid:
             # Later, for a request of it may be under way: Engine.IO cannot
             # answer one whose socket goes in the middle.

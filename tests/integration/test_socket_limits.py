@@ -92,6 +92,18 @@ async def test_an_attachment_pile_up_closes_and_frees(
     assert why in line
 
 
+async def test_a_client_that_goes_in_the_middle_of_a_packet_leaves_nothing(
+    a: Site, transport: str
+) -> None:
+    """Connected to a namespace or not: what has come of its packet is freed (F13)."""
+    for connects in (True, False):
+        async with a.client(transport, await a.visitor()) as client:
+            await (client.connect() if connects else client.open())
+            await client.engine.send('452-["sizes"]', bytes(9_000))
+            await until(lambda: a.sio._binary_packet)
+        await a.empty()
+
+
 # What is malformed ---------------------------------------------------------------
 
 

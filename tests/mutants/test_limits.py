@@ -45,6 +45,12 @@ TABLE = {
         "if False:",
         PILE + "[websocket-bytes]",
     ),
+    "half a packet of who is gone stays": (
+        "socketio_gate.py",
+        "        self._binary_packet.pop(connection.eio_sid, None)\n",
+        "",
+        LIMITS + "test_a_client_that_goes_in_the_middle_of_a_packet_leaves_nothing[websocket]",
+    ),
     "the form of a packet is not looked at": (
         "socketio_packets.py",
         "            _check(packet)\n",
