@@ -100,3 +100,6 @@ class Channel:
         except StoreError:
             self.connected = False
             logger.debug("the heartbeat could not be sent")
+        except Exception:  # whatever it was, the reload goes on
+            self.connected = False
+            logger.exception("the heartbeat could not be sent")

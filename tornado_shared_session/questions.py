@@ -159,6 +159,8 @@ class Questions:
                     await self._owner.store.publish(answer.encode())
             except (StoreError, TimeoutError) as error:
                 logger.debug("a question was not answered: %s", error)
+            except Exception:  # the next one is
+                logger.exception("a question could not be answered")
             await asyncio.sleep(_PACE)
         self._worker = None
 
@@ -247,7 +249,7 @@ class Inquiry:
             self.counts[id] = self.counts.get(id, 0) + count
 
     def close(self) -> None:
-        """Wait for nothing more."""
+        """Take no answers any more; whoever asks calls it in the end."""
         self._questions.close(self._asked)
 
     async def result(self) -> None:
@@ -262,8 +264,6 @@ class Inquiry:
                     await self._done.wait()
         except TimeoutError:
             pass
-        finally:
-            self.close()
         self.processes += sum(n == len(self._asked) for n in self._answered.values())
         others = len(self._answered) if self._others is None else self._others
         self.of_processes = bool(self._here) + (others if self._asked else 0)

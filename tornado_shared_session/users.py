@@ -126,10 +126,9 @@ class UserSessions(Lifecycle):
         inquiry = await self.questions.inquire()
         try:
             gone = await self._destroy(ids, user_id, "revoked", inquiry)
-        except BaseException:
+            await inquiry.result()
+        finally:
             inquiry.close()
-            raise
-        await inquiry.result()
         sockets = sum(inquiry.counts.values())
         return Revoked(len(gone), sockets, inquiry.processes, inquiry.of_processes)
 
@@ -156,8 +155,11 @@ class UserSessions(Lifecycle):
         if not records:
             return []
         inquiry = await self.questions.inquire()
-        await self.announce("", [record.meta.id for record in records], inquiry)
-        await inquiry.result()
+        try:
+            await self.announce("", [record.meta.id for record in records], inquiry)
+            await inquiry.result()
+        finally:
+            inquiry.close()
         return [self._info(record, inquiry.counts.get(record.meta.id, 0)) for record in records]
 
     def _info(self, record: Record, sockets: int) -> SessionInfo:

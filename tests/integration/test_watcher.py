@@ -209,8 +209,32 @@ async def test_a_store_that_raises_anything_does_not_stop_the_watcher(
                 raise ValueError("unforeseen")
 
             a.manager.store.peek = broken  # type: ignore[assignment, method-assign]  # replaced for the test
-            await a.manager.destroy(session_id(jar))
+            await a.manager.store.delete(session_id(jar))  # so that only the watcher ends it
+            a.watcher.notice(Notice("revoked", (session_id(jar),)))
             assert await client.wait_for("session_ended") == {"reason": "revoked"}
+
+
+@pytest.mark.expects_log("the heartbeat could not be sent")
+async def test_a_heartbeat_that_raises_anything_does_not_stop_the_reload(
+    redis_url: str, prefix: str
+) -> None:
+    """The next reload comes all the same, and health() says what is wrong (T17)."""
+    settings: dict[str, Any] = {"no_deadlines": True, "reload_interval": 0.3}
+    async with site(redis=redis_url, prefix=prefix, **settings) as a:
+        jar = await a.visitor()
+        async with a.client("websocket", jar) as client:
+            await client.connect()
+            failed = asyncio.Event()
+
+            async def broken(message: bytes) -> None:
+                failed.set()
+                raise ValueError("unforeseen")
+
+            a.manager.store.publish = broken  # type: ignore[method-assign]  # replaced for the test
+            await asyncio.wait_for(failed.wait(), 3)
+            await until(lambda: not a.watcher.health()["notices"])
+            await a.manager.store.delete(session_id(jar))  # nobody is told
+            assert await client.wait_for("session_ended") == {"reason": "expired"}
 
 
 async def test_who_asks_while_the_store_answers_is_told_later(redis_url: str, prefix: str) -> None:
