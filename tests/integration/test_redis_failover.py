@@ -123,6 +123,7 @@ async def test_whatever_the_server_says_is_one_typed_error(
             "peek": lambda: store.peek([id]),
             "delete": lambda: store.delete(id),
             "index_list": lambda: store.index_list("ann"),
+            "subscribers": store.subscribers,
         }
         works.pop(FITS.get(answer, ""), None)
         for work in works.values():

@@ -256,8 +256,11 @@ class RedisStore(Store):
         command = ("PUBSUB", "NUMSUB", self._channel)
         (reply,) = await self._pipe.ask(command, repeatable=True)
         answer = raise_error(reply)
-        (count,) = answer.values() if type(answer) is dict else answer[1:]  # RESP3, RESP2
-        return int(count)
+        counts = list(answer.values()) if type(answer) is dict else answer  # RESP3, RESP2
+        if type(counts) is not list or not counts or type(counts[-1]) is not int:
+            raise await self._misfit()
+        count: int = counts[-1]
+        return count
 
     async def close(self) -> None:
         await self._pipe.close()
