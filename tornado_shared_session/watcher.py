@@ -213,7 +213,7 @@ class Watcher:
                         self._unverified(id)
                     await asyncio.sleep(_RETRY)
                     continue
-                renewals, gone = [], 0
+                alive, gone = [], 0
                 for (id, reason), peek in zip(some, peeks, strict=True):
                     self._act(id, reason, peek)
                     if peek is None:
@@ -221,9 +221,10 @@ class Watcher:
                         if gone % _CLOSED == 0:
                             await asyncio.sleep(0)  # others have a turn between many closings
                     elif reason == "renew":
-                        renewals.append(liveness.renew(self._manager, id, peek))
+                        alive.append((id, peek))
                 for look in self._waiting:
                     look.settle(id for id, _ in some if id not in self._due)  # not asked again
+                renewals = (liveness.renew(self._manager, *one) for one in alive)
                 await asyncio.gather(*renewals, return_exceptions=True)
                 await asyncio.sleep(_PACE)
 
