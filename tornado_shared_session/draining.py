@@ -67,7 +67,8 @@ async def drain(
     `pace` of them a second and in no order, so that they do not come
     back all at once. Then the connections and the manager are closed.
 
-    Calling it again, also meanwhile, returns the same result.
+    Calling it again, also meanwhile, returns the same result; after one
+    that was cancelled it drains what is left.
 
     Args:
         server: what `Application.listen` returned, or several of those.
@@ -91,10 +92,11 @@ async def drain(
     serving = [Serving(one) for one in servers]
     for one in serving:
         one.stop()
-    if manager.draining is None:
-        manager.draining = asyncio.get_running_loop().create_future()
-        return await _first(manager.draining, _Drain(serving, manager, limit, pace))
-    result: Drained = await asyncio.shield(manager.draining)
+    told = manager.draining
+    if told is None or (told.done() and told.exception() is not None):
+        told = manager.draining = asyncio.get_running_loop().create_future()
+        return await _first(told, _Drain(serving, manager, limit, pace))
+    result: Drained = await asyncio.shield(told)
     return result
 
 

@@ -144,6 +144,7 @@ class Lifecycle:
             ConfigurationError: it runs in another event loop, or did so
                 when this process was forked.
         """
+        self._turn()  # refused before anything is changed
         self._closed = False
         self.draining = None
         await self._ensure_started()

@@ -76,6 +76,22 @@ async def test_who_waits_for_a_drain_that_is_cancelled_is_told(a: Site) -> None:
         await second
     a.shared.go.set()
     assert (await slow).code == 200
+    assert a.manager.draining is not None  # nobody new gets in
+
+
+async def test_a_drain_that_was_cancelled_can_be_done_again(a: Site) -> None:
+    """Who comes after it did not wait for it, and drains what is left."""
+    slow = asyncio.create_task(a.http(await a.visitor()).post("/slow", {"key": "k", "value": "1"}))
+    await until(lambda: a.shared.heard("slow"))
+    first = draining(a)
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    again = draining(a)
+    a.shared.go.set()
+    assert (await slow).code == 200
+    assert (await asyncio.wait_for(again, 5)).requests == 1
+    assert await draining(a) == again.result()
 
 
 async def test_what_does_not_end_is_cut_and_counted(a: Site) -> None:

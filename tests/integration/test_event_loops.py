@@ -69,9 +69,11 @@ async def test_a_manager_in_use_is_refused_to_another_loop(store: Store) -> None
     """In a thread: an error with the remedy, also for a close; here it goes on (T20)."""
     manager = SessionManager(store, secret=SECRET)
     async with manager:
+        draining = manager.draining = asyncio.get_running_loop().create_future()
         for work in (lambda: use(manager), manager.start, manager.close):
             with pytest.raises(ConfigurationError, match=r"per event loop.*close it there first"):
                 await in_a_thread(work)
+        assert manager.draining is draining  # refused, so nothing has changed
         if isinstance(store, RedisStore):  # by itself too, for what has a session already
             await store.load("A" * 22)
             with pytest.raises(ConfigurationError, match=r"RedisStore .* another event loop"):
