@@ -39,8 +39,7 @@ async def test_a_logout_meets_a_connection_that_is_loading(
         opening = asyncio.ensure_future(status_of(a.client(kind_of(transport), jar)))
         await load.reached()
         await a.manager.destroy(session_id(jar))
-        # The notice is acted on by the watcher, before the load returns.
-        await until(lambda: not a.manager.connections)
+        assert not a.manager.connections  # before the load returns
         load.go.set()
         assert await opening == 401
         await a.empty()
