@@ -14,6 +14,9 @@ from typing import Protocol
 
 from .errors import ConfigurationError
 
+#: In the place of the event loop that something is used in: none, until it is opened again.
+CLOSED = "closed"
+
 
 class Holder(Protocol):
     """Something that may hold what a fork spoils."""

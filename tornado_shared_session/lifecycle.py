@@ -196,8 +196,8 @@ class Lifecycle:
         """Stop the services and close the store; twice is harmless.
 
         Open connections end with reason ``shutdown``; clients have
-        two seconds to hear it. Requests that come later get a
-        StoreError, until somebody calls `start()`.
+        two seconds to hear it. Whatever comes later gets a StoreError,
+        until somebody calls `start()`.
         """
         turn = self._turn()
         self._closed = True

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sites import Site, until
+from tests.support.sites import Site, raw_redis, session_id, until
 from tornado_shared_session import ConfigurationError, SessionError, drain
 from tornado_shared_session.draining import Drained
 
@@ -94,8 +94,13 @@ async def test_a_drain_that_was_cancelled_can_be_done_again(a: Site) -> None:
     assert await draining(a) == again.result()
 
 
-async def test_what_does_not_end_is_cut_and_counted(a: Site) -> None:
-    """A request and an event that hang: the drain is through within its timeout (R21)."""
+@pytest.mark.expects_log("503 POST /slow")
+async def test_what_does_not_end_is_cut_and_counted(
+    a: Site, caplog: pytest.LogCaptureFixture, redis_url: str, prefix: str
+) -> None:
+    """A request and an event that hang: the drain is through within its timeout, and what they
+    save after it is refused (R21).
+    """
     jar = await a.visitor()
     http = a.http(jar)
     request = asyncio.create_task(http.post("/slow", {"key": "k", "value": "1"}))
@@ -113,6 +118,9 @@ async def test_what_does_not_end_is_cut_and_counted(a: Site) -> None:
         assert all(isinstance(one, Exception) for one in outcomes)
     a.shared.go.set()
     await until(lambda: not a.manager.connections.ids())
+    await until(lambda: "503 POST /slow" in caplog.text)
+    async with raw_redis(redis_url) as redis:
+        assert await redis.hget(f"{prefix}s:{session_id(jar)}", "k") is None
     http.close()
 
 

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import os
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tornado_shared_session import (
     RedisStore,
     SessionManager,
     Store,
+    StoreError,
 )
 from tornado_shared_session.notices import Notice
 from tornado_shared_session.testing import HTTPTestClient, SocketIOTestClient, serve
@@ -81,6 +83,28 @@ async def test_a_manager_in_use_is_refused_to_another_loop(store: Store) -> None
                 await in_a_thread(lambda: load(store))
         await use(manager)
     await in_a_thread(manager.start)  # closed here, so it may run there
+
+
+@pytest.mark.parametrize("late", ["health", "destroy", "list_user"])
+def test_what_comes_after_the_close_opens_nothing(store: Store, late: str) -> None:
+    """A StoreError, as for requests, so that the next event loop may begin anew (T20)."""
+    manager = SessionManager(store, secret=SECRET)
+    holds = not isinstance(store, MemoryStore)  # connections
+
+    async def close_too_early() -> None:
+        async with manager:
+            await use(manager)
+        with pytest.raises(StoreError, match="closed") if holds else nullcontext():
+            said = await getattr(manager, late)(*() if late == "health" else ("A" * 22,))
+            if late == "health" and said["store"] != "ok":
+                raise StoreError(said["store"])
+
+    async def next_time() -> None:
+        async with manager:
+            await use(manager)
+
+    asyncio.run(close_too_early())
+    asyncio.run(next_time())
 
 
 @pytest.mark.expects_log("Uncaught exception", "500 GET")

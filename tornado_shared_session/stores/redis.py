@@ -262,12 +262,15 @@ class RedisStore(Store):
         count: int = counts[-1]
         return count
 
+    async def open(self) -> None:
+        self._pipe.open()
+
     async def close(self) -> None:
         await self._pipe.close()
         if self._connect is not None:
-            await self._client.aclose()
-            self._client = self._connect()  # for the next event loop, if there is one
-            self._pipe.begin(self._client.connection_pool)
+            used, self._client = self._client, self._connect()
+            self._pipe.renew(self._client.connection_pool)  # for the next event loop, perhaps
+            await used.aclose()
 
     async def _misfit(self) -> StoreError:
         """Trust no connection any more: what one said is no answer to the question."""

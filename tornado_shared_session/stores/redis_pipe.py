@@ -24,7 +24,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from ..errors import StoreError
 from ..events import logger
-from ..forks import tell_of_forks, used_elsewhere
+from ..forks import CLOSED, tell_of_forks, used_elsewhere
 from .redis_scripts import Script
 
 Command = tuple[str | bytes | int, ...]
@@ -66,19 +66,25 @@ class Pipe:
         self._timeout = timeout
         self._queue: list[_Request] = []
         self._task: asyncio.Task[None] | None = None
-        self.begin(pool)
+        self._pool = pool
+        self._loop: object = None  # what it is used in; else CLOSED, or what spoilt it
         tell_of_forks(self)
         self._scripts: dict[str, str] = {}
 
-    def begin(self, pool: ConnectionPool) -> None:
-        """Go on with a pool that no event loop has used."""
-        self._pool = pool
-        self._loop: object = None  # what it is used in; else what spoilt it
+    def renew(self, pool: ConnectionPool) -> None:
+        """Go on with a pool that no event loop has used, but not before `open()`."""
+        self._pool, self._loop = pool, CLOSED
+
+    def open(self) -> None:
+        """Take questions again after `renew()`."""
+        if self._loop is CLOSED:
+            self._loop = None
 
     def forked(self) -> None:
         """See `forks.py`: every connection that there is, is the parent's."""
         held = ("_available_connections", "_in_use_connections")
-        if self._loop is not None or any(getattr(self._pool, name, None) for name in held):
+        used = self._loop not in (None, CLOSED)
+        if used or any(getattr(self._pool, name, None) for name in held):
             self._loop, self._task, self._queue = "forked", None, []
 
     def bind(self, script: Script) -> str:
@@ -109,6 +115,8 @@ class Pipe:
         return await future
 
     def _check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is CLOSED:
+            raise StoreError("the session store is closed")
         if self._loop is not None:
             raise used_elsewhere("RedisStore")
         self._loop = loop

@@ -174,6 +174,7 @@ class SQLStore(LocalMessages):
         return await self._purger.purge()
 
     async def open(self) -> None:
+        self._database.open()
         self._purger.start()
 
     async def close(self) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..errors import ConfigurationError, SessionError, StoreError
 from ..events import logger
-from ..forks import tell_of_forks, used_elsewhere
+from ..forks import CLOSED, tell_of_forks, used_elsewhere
 from .sql_connect import borrow, connect
 from .sql_errors import Failure, classify, explain
 
@@ -75,7 +75,7 @@ class Database:
         self.backend = self.engine.dialect.name
         #: How to create what is missing; set by the store.
         self.remedy = ""
-        self._loop: object = None  # what it is used in; else what spoilt it
+        self._loop: object = None  # what it is used in; else CLOSED, or what spoilt it
         tell_of_forks(self)
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -127,6 +127,8 @@ class Database:
         await self.run(work)
 
     def _check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is CLOSED:
+            raise StoreError("the session store is closed")
         if self._loop is not None:
             raise used_elsewhere("SQLStore")
         self._loop = loop
@@ -206,6 +208,11 @@ class Database:
         """Close every connection that is not in use; they cannot be trusted."""
         await self.engine.dispose()
 
+    def open(self) -> None:
+        """Begin anew after `close()`, perhaps in the next event loop."""
+        if self._loop is CLOSED:
+            self._loop = None
+
     async def close(self) -> None:
         """Finish what is under way and let go of the connections."""
         if self._tasks:
@@ -214,12 +221,12 @@ class Database:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._owned:
+            self._loop = CLOSED
             await self.engine.dispose()
-            self._loop = None  # the next event loop, if there is one, begins anew
 
     def forked(self) -> None:
         """See `forks.py`: every connection that there is, is the parent's."""
-        if self._loop is not None:
+        if self._loop not in (None, CLOSED):
             self._loop = "forked"
 
 
