@@ -135,8 +135,8 @@ TABLE = {
     ),
     "a closed store keeps its loop": (
         "stores/redis.py",
-        "            self._pipe.begin(self._client.connection_pool)\n",
-        "",
+        "self._pipe.renew(self._client.connection_pool)",
+        "pass",
         LOOPS + "test_loops_one_after_the_other_work_if_it_was_closed_in_between",
     ),
 }
