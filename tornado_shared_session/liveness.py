@@ -121,3 +121,5 @@ async def renew(manager: SessionManager, id: str, peek: Peek) -> None:
             await manager.store.commit(Delta(id, peek.generation, ttl, confirm=False))
         except (SessionEnded, StoreError) as error:
             logger.debug("session %s was not renewed: %s", id, error)
+        except Exception:  # the others are
+            logger.exception("session %s could not be renewed", id)

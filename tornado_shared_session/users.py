@@ -111,6 +111,10 @@ class UserSessions(Lifecycle):
     async def destroy_user(self, user_id: str, keep: Collection[str] = ()) -> Revoked:
         """End every session of a user: log out everywhere.
 
+        A login that is under way meanwhile may come after it, and stay:
+        after a change of the password, see to it that logins with the old
+        one fail first.
+
         Args:
             keep: ids that stay, for instance that of the caller.
 

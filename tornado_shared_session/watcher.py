@@ -225,7 +225,7 @@ class Watcher:
                 for look in self._waiting:
                     look.settle(id for id, _ in some if id not in self._due)  # not asked again
                 renewals = (liveness.renew(self._manager, *one) for one in alive)
-                await asyncio.gather(*renewals, return_exceptions=True)
+                await asyncio.gather(*renewals)
                 await asyncio.sleep(_PACE)
 
     def _act(self, id: str, reason: str, peek: Peek | None) -> None:

@@ -8,17 +8,11 @@ from typing import Any
 import pytest
 
 from tests.support.proxy import FaultProxy
-from tests.support.sites import Site, closed_after, raw_redis, site, until
+from tests.support.sites import closed_after, end_silently, site, until
 from tornado_shared_session.testing import RedisServer
 
 #: The reload is all there is.
 ALONE: dict[str, Any] = {"no_notices": True, "no_deadlines": True, "reload_interval": 0.2}
-
-
-async def end_silently(a: Site, redis_url: str, prefix: str) -> None:
-    """Delete the only session that has a connection, and tell nobody."""
-    async with raw_redis(redis_url) as redis:
-        assert await redis.delete(f"{prefix}s:{a.connection.id}")
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
@@ -38,7 +32,7 @@ async def test_the_reload_does_not_mind_a_clock_that_jumps(
             with pytest.raises(TimeoutError):
                 await client.wait_transport_closed(0.7)
             began = time.monotonic()
-            await end_silently(a, redis_url, prefix)
+            await end_silently(redis_url, prefix, a.connection.id)
             await client.wait_transport_closed()
             assert time.monotonic() - began < 2
 
@@ -66,7 +60,7 @@ async def test_a_store_that_hangs_does_not_hold_the_reload_up_for_good(
         async with site(redis=proxy.url, prefix=prefix, **ALONE) as a:
             async with a.client("websocket", await a.visitor()) as client:
                 await client.connect()
-                await end_silently(a, own_redis.url, prefix)
+                await end_silently(own_redis.url, prefix, a.connection.id)
                 if how == "black hole":
                     proxy.black_hole()
                 elif how == "frozen":

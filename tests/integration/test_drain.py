@@ -9,7 +9,16 @@ import pytest
 import tornado.web
 
 from tests.support import streams
-from tests.support.sites import HeldLoad, Site, raw_redis, session_id, site, status_of, until
+from tests.support.sites import (
+    HeldLoad,
+    Site,
+    draining,
+    raw_redis,
+    session_id,
+    site,
+    status_of,
+    until,
+)
 from tests.support.streams import Socket, Stream
 from tornado_shared_session import (
     RedisStore,
@@ -17,18 +26,12 @@ from tornado_shared_session import (
     StoreError,
     drain,
 )
-from tornado_shared_session.draining import Drained
 from tornado_shared_session.serializers import MsgpackSerializer
 from tornado_shared_session.testing import CookieJar, serve
 from tornado_shared_session.testing.wire import Wire
 
 SHUTDOWN = {"reason": "shutdown"}
 HANDSHAKE = "/socket.io/?EIO=4&transport=polling"
-
-
-def draining(a: Site | streams.Site, **options: Any) -> asyncio.Task[Drained]:
-    """Start to drain; it goes on beside the test."""
-    return asyncio.create_task(drain(a.server.http_server, a.manager, **options))
 
 
 async def stored(redis_url: str, prefix: str, jar: CookieJar, key: str) -> Any:

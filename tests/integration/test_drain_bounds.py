@@ -10,16 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.sites import Site, raw_redis, session_id, until
+from tests.support.sites import Site, draining, raw_redis, session_id, until
 from tornado_shared_session import ConfigurationError, SessionError, drain
 from tornado_shared_session.draining import Drained
 
 SHUTDOWN = {"reason": "shutdown"}
-
-
-def draining(a: Site, **options: Any) -> asyncio.Task[Drained]:
-    """Start to drain; it goes on beside the test."""
-    return asyncio.create_task(drain(a.server.http_server, a.manager, **options))
 
 
 async def test_sockets_are_told_a_few_at_a_time(a: Site) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.proxy import FaultProxy
-from tests.support.sites import Site, raw_redis, session_id, site, until
+from tests.support.sites import Site, end_silently, session_id, site, until
 from tornado_shared_session.testing import RedisServer
 
 
@@ -21,12 +21,6 @@ async def deaf(redis_url: str, prefix: str) -> AsyncIterator[Site]:
     settings: dict[str, Any] = {"no_notices": True, "no_deadlines": True}
     async with site(redis=redis_url, prefix=prefix, **settings) as running:
         yield running
-
-
-async def end_silently(redis_url: str, prefix: str, id: str) -> None:
-    """Delete the record as an expiry does: nobody is told."""
-    async with raw_redis(redis_url) as redis:
-        assert await redis.delete(f"{prefix}s:{id}") == 1
 
 
 # reload="event" and "interval"

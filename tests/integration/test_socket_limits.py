@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.processes import start_apps
-from tests.support.sites import Site, not_polling, site, status_of, until, visitor
+from tests.support.sites import Site, not_polling, requests, site, status_of, until, visitor
 from tornado_shared_session import ConfigurationError, SessionManager, SessionServer
 from tornado_shared_session.testing import SocketIOTestClient
 from tornado_shared_session.testing.wire import Wire
@@ -24,11 +24,6 @@ def dropped(caplog: pytest.LogCaptureFixture) -> list[str]:
         for record in caplog.records
         if record.name == LOGGER and "client_dropped" in record.getMessage()
     ]
-
-
-def requests() -> list[asyncio.Task[object]]:
-    """Return the tasks of the requests that are not answered yet."""
-    return [task for task in asyncio.all_tasks() if "_execute" in repr(task.get_coro())]
 
 
 def post_head(client: SocketIOTestClient, wire: Wire) -> bytes:

@@ -6,12 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.support.sites import Site, not_polling, until
-
-
-def requests() -> list[asyncio.Task[object]]:
-    """Return the tasks of the requests that are not answered yet."""
-    return [task for task in asyncio.all_tasks() if "_execute" in repr(task.get_coro())]
+from tests.support.sites import Site, not_polling, requests, until
 
 
 @pytest.mark.parametrize("poll_pending", [True, False])

@@ -19,8 +19,9 @@ import redis.asyncio
 
 from tests.apps.shared import build, options
 from tests.apps.shared_events import Shared
-from tornado_shared_session import SessionManager, Store
+from tornado_shared_session import SessionManager, Store, drain
 from tornado_shared_session.connections import Connection
+from tornado_shared_session.draining import Drained
 from tornado_shared_session.record import Record
 from tornado_shared_session.testing import (
     CookieJar,
@@ -72,6 +73,16 @@ async def status_of(client: SocketIOTestClient) -> int:
     finally:
         await client.abort()
     return client.handshake_status or 0
+
+
+def requests() -> list[asyncio.Task[object]]:
+    """Return the tasks of the requests that are not answered yet."""
+    return [task for task in asyncio.all_tasks() if "_execute" in repr(task.get_coro())]
+
+
+def draining(a: Any, **options: Any) -> asyncio.Task[Drained]:
+    """Start to drain a site; it goes on beside the test."""
+    return asyncio.create_task(drain(a.server.http_server, a.manager, **options))
 
 
 async def not_polling(a: Site, client: SocketIOTestClient) -> None:
@@ -183,6 +194,12 @@ async def raw_redis(url: str) -> AsyncIterator[redis.asyncio.Redis]:
         yield client
     finally:
         await client.aclose()
+
+
+async def end_silently(redis_url: str, prefix: str, id: str) -> None:
+    """Delete the record as an expiry does: nobody is told."""
+    async with raw_redis(redis_url) as redis:
+        assert await redis.delete(f"{prefix}s:{id}") == 1
 
 
 async def ttl(redis_url: str, prefix: str, id: str) -> float:

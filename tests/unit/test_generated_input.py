@@ -162,7 +162,7 @@ FRAMES = (
 @many
 @given(variants(*FRAMES))
 def test_generated_frames_are_handled_or_end_the_connection(frames: list[str]) -> None:
-    """Nothing raised and no store call; at most one report for each connection (W24)."""
+    """Nothing raised; at most one report for each connection, and its end (W24)."""
     asyncio.run(feed(frames))
 
 
@@ -181,7 +181,6 @@ async def feed(frames: list[str]) -> None:
             await SERVER._handle_eio_message("eio", data)
         SERVER._binary_packet.clear()
         assert len(reports) <= 2  # dropped, and so closed
-        assert not STORE.calls
 
 
 class Fed(SocketConnection):
