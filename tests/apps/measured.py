@@ -98,12 +98,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_arguments(parser)
     parser.add_argument("--clock", type=float, default=0)
     parser.add_argument("--ping-interval", type=float, default=25)
+    parser.add_argument("--ping-timeout", type=float, default=20)
 
 
 async def make_app(args: argparse.Namespace, stack: AsyncExitStack) -> tornado.web.Application:
     """Return the application as a program of its own."""
     set_clock(args.clock)
-    parts = shared.build(args, ping_interval=args.ping_interval, ping_timeout=20)
+    pings = {"ping_interval": args.ping_interval, "ping_timeout": args.ping_timeout}
+    parts = shared.build(args, **pings)
     # What handlers tell is kept by the application, not by us: not forever.
     parts.said = deque(maxlen=100)  # type: ignore[assignment]  # a list that forgets
     # Neither may grow, for memory is measured.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -13,9 +12,9 @@ import pytest
 from tests.support.processes import AppProcess
 from tests.support.proofs import measured, scale
 from tests.support.sites import raw_redis, visitor
+from tests.support.vitals import settled
 from tornado_shared_session.testing import (
     CookieJar,
-    HTTPTestClient,
     RedisServer,
     SocketIOTestClient,
 )
@@ -23,7 +22,6 @@ from tornado_shared_session.testing import (
 ROUNDS = scale(3, long=10)
 CONNECTS = scale(1_000, long=10_000)  # in each round; one more warms up
 AT_ONCE = 30
-PASSING = ("AsyncSocket.", "Pipe.")  # tasks that last as long as a ping, or a batch
 MOST_GROWTH = 1.05  # of the memory it holds after the warm-up
 
 
@@ -55,20 +53,6 @@ async def churn(url: str, jar: CookieJar, numbers: Iterator[int]) -> None:
             await visit(url, jar, number)
 
     await asyncio.gather(*(work() for _ in range(AT_ONCE)))
-
-
-async def settled(app: AppProcess) -> dict[str, Any]:
-    """Return the vitals once no connection is left, nor a task of one."""
-    http = HTTPTestClient(app.url)
-    vitals: dict[str, Any] = {}
-    until_then = time.monotonic() + 10
-    while time.monotonic() < until_then:
-        vitals = json.loads((await http.get("/vitals")).body)
-        passing = [task for task in vitals["tasks"] if task.startswith(PASSING)]
-        if not passing and not any(vitals["counts"].values()) and not vitals["manager_tasks"]:
-            return vitals
-        await asyncio.sleep(0.1)  # Engine.IO's tasks end within a ping interval
-    raise AssertionError(f"something is left: {vitals}")
 
 
 @pytest.mark.slow

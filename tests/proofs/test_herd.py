@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from contextlib import AsyncExitStack
 from typing import Any
@@ -14,13 +13,13 @@ from tests.apps.measured import sample
 from tests.support.processes import AppProcess
 from tests.support.proofs import measured, scale
 from tests.support.sites import raw_redis, session_id, until, visitor
+from tests.support.vitals import pulse
 from tornado_shared_session import RedisStore, SessionManager
 from tornado_shared_session.connections import Connection
 from tornado_shared_session.record import Meta, Peek, Record, generate_id
 from tornado_shared_session.testing import (
     CookieJar,
     HandshakeRefused,
-    HTTPTestClient,
     RedisServer,
     SocketIOTestClient,
 )
@@ -111,13 +110,6 @@ async def come(url: str, jar: CookieJar) -> SocketIOTestClient:
     client = SocketIOTestClient(url, transport=transport, cookies=jar, timeout=60)
     await client.connect()
     return client
-
-
-async def pulse(app: AppProcess) -> dict[str, Any]:
-    """Return how the server is doing."""
-    found: dict[str, Any] = json.loads((await HTTPTestClient(app.url).get("/pulse")).body)
-    found["lags"].sort()
-    return found
 
 
 @pytest.mark.slow

@@ -15,9 +15,12 @@ from typing import Any
 
 import pytest
 
+from tests.support.faults import faults
 from tests.support.processes import AppProcess
 from tests.support.proofs import measured, scale
+from tests.support.proxy import FaultProxy
 from tests.support.sites import visitor
+from tests.support.vitals import as_before, pulse, settled
 from tornado_shared_session.testing import (
     CookieJar,
     HandshakeRefused,
@@ -28,6 +31,7 @@ from tornado_shared_session.testing import (
 from tornado_shared_session.testing.client import ConnectionLost, ConnectRefused
 
 RESTARTS = scale(8, long=50)
+FAULTS = scale(4, long=40)  # seconds
 VISITORS = 24
 #: Seconds until all works again, and milliseconds by which the loop may be
 #: late (p99). The usual run shares its processors with others.
@@ -111,12 +115,6 @@ async def serves_fully(app: AppProcess) -> None:
         await asyncio.sleep(0.02)  # between two attempts
 
 
-async def pulse(app: AppProcess) -> dict[str, Any]:
-    """Return how the server is; its lags are those since the last look."""
-    found: dict[str, Any] = json.loads((await HTTPTestClient(app.url).get("/pulse")).body)
-    return found
-
-
 async def restart(redis: RedisServer, chance: random.Random) -> None:
     """Kill Redis, let the visitors do without for a while, and start it again."""
     # Time itself: the fault comes in the middle of whatever is going on.
@@ -147,8 +145,10 @@ async def test_restarts_that_keep_the_data_lose_nothing(tmp_path: Path, prefix: 
     chance, lags, back = random.Random(50), [], []
     with RedisServer(args=args) as redis:
         # Heartbeats so often that a deaf channel would show in health().
-        options = ("--redis", redis.url, "--prefix", prefix, "--reload-interval", "1")
+        options = ["--redis", redis.url, "--prefix", prefix]
+        options += ["--reload-interval", "1", "--ping-interval", "1", "--ping-timeout", "5"]
         async with AppProcess("tests.apps.measured", *options) as app:
+            before = await settled(app)
             async with visited(app) as visitors:
                 await pulse(app)
                 for _ in range(RESTARTS):
@@ -164,6 +164,7 @@ async def test_restarts_that_keep_the_data_lose_nothing(tmp_path: Path, prefix: 
                 assert one.saved <= json.loads(told.body) <= one.sent
             answers: Counter[str] = sum((one.answers for one in visitors), Counter())
             assert set(answers) == {"200", "503", "event"}
+            await as_before(app, before)
     judge(f"{RESTARTS} restarts that keep the data", back, lags, answers)
 
 
@@ -192,3 +193,24 @@ async def test_restarts_that_lose_the_data_log_out_and_no_more(
         # 409: it was read before the kill, and saved after it.
         assert {"200", "503"} <= set(answers) <= {"200", "503", "409", "event"}
     judge(f"{RESTARTS // 2} restarts that lose the data", back, lags, answers)
+
+
+@pytest.mark.slow
+async def test_a_wire_that_misbehaves_holds_nobody_up(own_redis: RedisServer, prefix: str) -> None:
+    """Latency, slices, resets, lost replies, black holes: the loop serves, the reload goes on, and
+    all works again when they stop (R3, R12, I7)."""
+    async with FaultProxy(own_redis.port) as proxy:
+        options = ("--redis", proxy.url, "--prefix", prefix, "--reload-interval", "1")
+        async with AppProcess("tests.apps.measured", *options) as app:
+            async with visited(app) as visitors:
+                begun = (await pulse(app))["peeks"]["calls"]
+                async with faults(proxy, FAULTS) as over:
+                    await over.wait()
+                started = time.monotonic()
+                await asyncio.wait_for(serves_fully(app), 30)
+                back = time.monotonic() - started
+                found = await pulse(app)
+                assert found["peeks"]["calls"] - begun >= FAULTS / 2
+            answers: Counter[str] = sum((one.answers for one in visitors), Counter())
+            assert {"200", "503"} <= set(answers) <= {"200", "503", "event"}
+    judge(f"{FAULTS} s of faults on the wire", [back], found["lags"], answers)

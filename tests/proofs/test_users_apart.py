@@ -7,16 +7,17 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
+from tests.support.faults import faults
 from tests.support.processes import AppProcess, start_apps
 from tests.support.proofs import measured, scale
 from tests.support.proxy import FaultProxy
 from tests.support.sites import session_id
+from tests.support.vitals import as_before, settled
 from tornado_shared_session.testing import (
     CookieJar,
     HandshakeRefused,
@@ -150,54 +151,17 @@ class User:
             self._checked = len(packets)
 
 
-async def misbehave(proxy: FaultProxy, chance: random.Random, over: asyncio.Event) -> Counter[str]:
-    """Do one thing after another to the wire, until it is over."""
-    done: Counter[str] = Counter()
-    while not over.is_set():
-        fault = chance.choice(("latency", "slices", "reset", "lost", "hole", "held", "none"))
-        done[fault] += 1
-        match fault:
-            case "latency":
-                proxy.latency(to_server=chance.random() / 50, to_client=chance.random() / 50)
-            case "slices":
-                proxy.slice_replies(chance.randint(1, 7))
-            case "reset":
-                proxy.reset()
-            case "lost":
-                what = chance.choice((b"HGETALL", b"EVALSHA", b""))
-                proxy.lose_replies(what, count=chance.randint(1, 3))
-            case "hole":
-                proxy.black_hole()
-            case "held":
-                proxy.hold_replies()
-        with suppress(TimeoutError):
-            # Time itself: a fault lasts until the next one.
-            await asyncio.wait_for(over.wait(), chance.uniform(0.05, 0.4))
-        proxy.heal()
-    return done
-
-
-@asynccontextmanager
-async def faults(proxy: FaultProxy, seconds: float) -> AsyncIterator[asyncio.Event]:
-    """Misbehave for some seconds; the event tells that it is over."""
-    over = asyncio.Event()
-    enemy = asyncio.ensure_future(misbehave(proxy, random.Random(200), over))
-    asyncio.get_running_loop().call_later(seconds, over.set)
-    yield over
-    over.set()
-    kinds = await enemy
-    measured("faults", ", ".join(f"{count} x {kind}" for kind, count in sorted(kinds.items())))
-    await proxy.normal()
-
-
 @pytest.mark.slow
 async def test_two_hundred_users_are_never_shown_each_other(
     own_redis: RedisServer, prefix: str
 ) -> None:
-    """200 users for 60 s, two servers, all that can befall the wire: each sees their own (I3)."""
+    """200 users for 60 s, two servers, all that can befall the wire: each sees their own, and
+    nothing is left of it (I3, I8)."""
     async with FaultProxy(own_redis.port) as proxy:
-        args = ("--redis", proxy.url, "--prefix", prefix, "--reload-interval", "2")
+        args = ["--redis", proxy.url, "--prefix", prefix]
+        args += ["--reload-interval", "2", "--ping-interval", "1", "--ping-timeout", "5"]
         async with start_apps("tests.apps.measured", *args) as apps:
+            before = [await settled(app) for app in apps]
             users = [User(number, apps) for number in range(USERS)]
             for start in range(0, USERS, 20):
                 await asyncio.gather(*(user.log_in() for user in users[start : start + 20]))
@@ -214,7 +178,8 @@ async def test_two_hundred_users_are_never_shown_each_other(
             assert [session_id(user.jar) for user in users] == [user.id for user in users]
             assert back <= BACK
             assert min(seen["http"], seen["event"], seen["socket"], seen["503"]) > 0
-            for app in apps:
+            for app, vitals in zip(apps, before, strict=True):
+                await as_before(app, vitals)
                 errors = [line for line in app.stderr.splitlines() if "ERROR" in line]
                 assert all("503" in line for line in errors), errors
                 assert "Traceback" not in app.stderr
