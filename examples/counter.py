@@ -65,7 +65,7 @@ class Incr(SessionMixin, tornado.web.RequestHandler):
         self.write(str(await increase(self.session)))
 
 
-@sio.event  # type: ignore[untyped-decorator]
+@sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
 async def incr(sid: str) -> int:
     async with sio.session(sid) as session:
         return await increase(session)

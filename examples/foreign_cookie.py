@@ -87,7 +87,7 @@ class Login(SessionMixin, tornado.web.RequestHandler):
         await self.session.login(self.get_body_argument("user"))  # check the password first
 
 
-@sio.event  # type: ignore[untyped-decorator]
+@sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
 async def note(sid: str) -> str | None:
     value: str | None = (await sio.get_session(sid)).get("note")
     return value

@@ -202,5 +202,5 @@ class Connections:
             self._report("connection_closed", connection.id, reason)
             try:
                 connection.end(reason)
-            except Exception:
+            except Exception:  # a handler of the application may be what failed
                 logger.exception("a connection of session %s could not be closed", connection.id)

@@ -145,7 +145,7 @@ class Reporter:
         if self._hook is not None:
             try:
                 self._hook(SessionEvent(kind, id, detail))
-            except Exception:
+            except Exception:  # the application's; what is reported has happened
                 logger.exception("the on_event hook raised")
 
     def warn(self, source: str, message: str, *values: object) -> None:

@@ -247,7 +247,7 @@ class SavedResponse(_Handler):
         self._session_gave_up = True
         try:
             self._handle_request_exception(error)
-        except Exception:
+        except Exception:  # as Tornado: the page for an error may raise too
             app_log.error("Exception in exception handler", exc_info=True)
 
     def _session_send_head(self, include_footers: bool) -> asyncio.Future[None]:

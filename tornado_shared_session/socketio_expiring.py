@@ -150,7 +150,7 @@ class Expiring:
                     connection.warned = connection.deadline
                     try:
                         await self._tell(connection, deadline - now)
-                    except Exception:
+                    except Exception:  # the others are told
                         logger.exception("a client could not be told that its session will end")
                 else:
                     again = min(again, now + _RETRY)

@@ -150,7 +150,7 @@ class StreamConnection(Connection):
                 handler.send_error(503 if reason == "shutdown" else 401)
                 self._mute()
             self._on_connection_close()
-        except Exception:
+        except Exception:  # a handler's own methods are called here
             logger.exception("a response could not be ended; its connection is closed")
         finally:
             if stream is not None and not await _drained(stream):

@@ -237,7 +237,7 @@ class SocketConnection(Connection):
                     self._discard(reason, streams)
                 elif socket is not None and not socket.closed:
                     await self._say_goodbye(socket, reason, final, deadline)
-            except Exception:
+            except Exception:  # it is only a courtesy
                 logger.exception("a farewell failed; the transport is closed all the same")
             if socket is not None:
                 # This awaits the application's disconnect handlers, which

@@ -47,7 +47,7 @@ async def socketio(redis_url: str) -> AsyncIterator[tornado.web.Application]:
     """Serve events without a session."""
     sio, handler = plain_socketio()
 
-    @sio.event  # type: ignore[untyped-decorator]
+    @sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
     async def incr(sid: str) -> int:
         Counter.value += 1
         return Counter.value

@@ -78,7 +78,7 @@ async def socketio(redis_url: str) -> AsyncIterator[tornado.web.Application]:
     sio, handler = plain_socketio()
     keys: dict[str, str] = {}
 
-    @sio.event  # type: ignore[untyped-decorator]
+    @sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
     async def connect(sid: str, environ: dict[str, Any]) -> bool:
         signed = tornado.web.decode_signed_value(
             COOKIE_SECRET, COOKIE, parse_cookie(environ["HTTP_COOKIE"])[COOKIE]
@@ -88,11 +88,11 @@ async def socketio(redis_url: str) -> AsyncIterator[tornado.web.Application]:
         keys[sid] = "session:" + signed.decode()
         return True
 
-    @sio.event  # type: ignore[untyped-decorator]
+    @sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
     async def disconnect(sid: str, reason: str) -> None:
         keys.pop(sid, None)
 
-    @sio.event  # type: ignore[untyped-decorator]
+    @sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
     async def incr(sid: str) -> int:
         session = await load(client, keys[sid])
         session["count"] = session.get("count", 0) + 1

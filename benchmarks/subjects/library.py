@@ -55,7 +55,7 @@ async def _socketio(
     async with _manager(redis_url) as manager:
         sio = SessionServer(manager, reload=reload)
 
-        @sio.event  # type: ignore[untyped-decorator]
+        @sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
         async def incr(sid: str) -> int:
             async with sio.session(sid) as session:
                 session["count"] = session.get("count", 0) + 1

@@ -15,7 +15,7 @@ LONGEST = 300  # characters
 PAUSE = 0.3  # seconds, between two messages of one socket
 
 
-@sio.event  # type: ignore[untyped-decorator]
+@sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
 @authenticated
 async def say(sid: str, text: Any) -> dict[str, str]:
     if not isinstance(text, str) or not (text := text.strip()):

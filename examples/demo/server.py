@@ -98,7 +98,7 @@ class Logout(BaseHandler):
         self.write(WHO)
 
 
-@sio.event  # type: ignore[untyped-decorator]
+@sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
 async def connect(sid: str, environ: dict[str, Any]) -> None:
     session = await sio.get_session(sid)
     if session.user_id is not None:
@@ -107,24 +107,24 @@ async def connect(sid: str, environ: dict[str, Any]) -> None:
         devices.changed(session.user_id)
 
 
-@sio.event  # type: ignore[untyped-decorator]
+@sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
 async def disconnect(sid: str, reason: str) -> None:
     devices.changed(sio.local(sid).get("user"))
 
 
-@sio.event  # type: ignore[untyped-decorator]
+@sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
 async def look(sid: str) -> dict[str, Any]:
     return view(await sio.get_session(sid))
 
 
-@sio.event  # type: ignore[untyped-decorator]
+@sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
 async def count(sid: str) -> dict[str, Any]:
     async with sio.session(sid) as session:
         await session.transact(bump)
         return await share(session)
 
 
-@sio.event  # type: ignore[untyped-decorator]
+@sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
 async def note(sid: str, text: str) -> dict[str, Any]:
     async with sio.session(sid) as session:
         session["note"] = str(text)[:200]

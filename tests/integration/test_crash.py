@@ -17,7 +17,7 @@ from tests.support.sites import raw_redis
 from tornado_shared_session import MemoryStore, RedisStore, SessionManager
 from tornado_shared_session.testing import CookieJar, HTTPTestClient
 
-CALLS = "load create commit delete peek index_add index_remove index_list publish".split()  # noqa: SIM905
+CALLS = "load create commit delete peek index_add index_remove index_list publish".split()  # noqa: SIM905  # a table to be read
 USERS = ("ann", "bob")
 
 

@@ -40,7 +40,7 @@ async def test_what_the_program_commits_the_library_reads(
     told_back = json.loads((await a.http(jar).get("/note?key=theirs")).body)
     assert told_back == ["from", {"afar": 1}]
     # The five seconds did not shorten its life.
-    assert (await a.manager.store.peek([record["id"]]))[0].ttl > 1000  # type: ignore[union-attr]
+    assert (await a.manager.store.peek([record["id"]]))[0].ttl > 1000  # type: ignore[union-attr]  # it is there
 
 
 async def test_the_program_makes_a_provisional_record_a_normal_one(

@@ -42,7 +42,7 @@ async def test_while_a_connect_handler_waits_a_flood_waits_too(
                 await client.upgrade()
             connecting = asyncio.create_task(client.connect(auth="slow"))
             await until(lambda: a.shared.heard("connect"))
-            handler: Any = a.connection.handlers[0]  # type: ignore[attr-defined]
+            handler: Any = a.connection.handlers[0]  # type: ignore[attr-defined]  # of our own handler
 
             async def flood() -> None:
                 for number in range(PIECES):
@@ -70,7 +70,7 @@ async def test_a_flood_that_waits_ends_with_its_connection(redis_url: str, prefi
         async with a.client("websocket", await a.visitor()) as client:
             connecting = asyncio.create_task(client.connect(auth="slow"))
             await until(lambda: a.shared.heard("connect"))
-            handler: Any = a.connection.handlers[0]  # type: ignore[attr-defined]
+            handler: Any = a.connection.handlers[0]  # type: ignore[attr-defined]  # of our own handler
             id = a.connection.id
             text = f'42["piece",0,"{"x" * PIECE}"]'
             for _ in range(MOST // PIECE + 1):

@@ -79,7 +79,7 @@ async def test_without_token_mode_gettoken_is_an_event_like_any_other(
     """And auth is the connect handler's, whatever is in it."""
     async with site(redis=redis_url, prefix=prefix) as a:
 
-        @a.sio.on("getToken")  # type: ignore[untyped-decorator]
+        @a.sio.on("getToken")  # type: ignore[untyped-decorator]  # python-socketio is untyped
         async def get_token(sid: str, *payload: Any) -> Any:
             return ["the application's", *payload]
 

@@ -160,7 +160,7 @@ async def test_a_token_signed_with_an_older_key_is_sent_again(redis_url: str, pr
 async def test_clear_keeps_the_token(a: Site) -> None:
     """The data is gone; the token, the session and who is logged in stay."""
 
-    @a.sio.on("clear")  # type: ignore[untyped-decorator]
+    @a.sio.on("clear")  # type: ignore[untyped-decorator]  # python-socketio is untyped
     async def clear(sid: str) -> None:
         async with a.sio.session(sid) as session:
             session.clear()
@@ -177,7 +177,7 @@ async def test_clear_keeps_the_token(a: Site) -> None:
 async def test_get_has_a_default_and_set_persists_in_one_call(a: Site) -> None:
     """get(key, default) in an event; save_session(sid, {...}) stores at once."""
 
-    @a.sio.on("first")  # type: ignore[untyped-decorator]
+    @a.sio.on("first")  # type: ignore[untyped-decorator]  # python-socketio is untyped
     async def first(sid: str) -> Any:
         found = (await a.sio.get_session(sid)).get("no such key", "a default")
         await a.sio.save_session(sid, {"key": found})

@@ -88,7 +88,7 @@ async def failover_group() -> AsyncIterator[Group]:
         )
         stack.callback(process.wait)
         stack.callback(process.kill)
-        sentinel = Sentinel([(_HOST, port)], socket_timeout=0.5)  # type: ignore[no-untyped-call]
+        sentinel = Sentinel([(_HOST, port)], socket_timeout=0.5)  # type: ignore[no-untyped-call]  # redis-py hides its types
         group = Group(servers, sentinel)
         async with asyncio.timeout(20):
             while not await _knows_replica(group):

@@ -246,7 +246,7 @@ class RedisStore(Store):
                 logger.debug("the notice channel broke: %s", type(error).__name__)
             finally:
                 try:
-                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+                    await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py hides its types
                 except (RedisError, OSError) as error:
                     logger.debug("its connection did not close: %s", type(error).__name__)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter

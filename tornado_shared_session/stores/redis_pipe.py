@@ -172,7 +172,7 @@ class Pipe:
         """Serve a batch and return the connection that did; one that fails is let go."""
         if connection is None:
             # redis-py's decorator hides its types; so does that of aclose().
-            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py hides its types
         try:
             await self._try(connection, batch)
         except BaseException:
@@ -269,7 +269,7 @@ def _code(error: ResponseError) -> str:
 
 def _pack(commands: Iterable[Command]) -> bytes:
     # hiredis takes bytes too, but its stub does not say so.
-    return b"".join([pack_command(command) for command in commands])  # type: ignore[arg-type]
+    return b"".join([pack_command(command) for command in commands])  # type: ignore[arg-type]  # bytes too, as said above
 
 
 def _fail(batch: list[_Request], message: str, cause: BaseException | None) -> None:
