@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.client.node import connected
 from tests.support.processes import ROOT
-from tests.support.programs import blocks, free_port, listening
+from tests.support.programs import blocks, free_port, program
 from tornado_shared_session.testing import HTTPTestClient
 
 pytestmark = pytest.mark.node
@@ -27,30 +24,6 @@ def the_program() -> str:
     return block
 
 
-@asynccontextmanager
-async def running(
-    path: Path, port: int, redis_url: str
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run it until it listens; kill it if it is still there at the end."""
-    env = {"REDIS_URL": redis_url, "PORT": str(port), "COOKIE_SECRET": "s" * 40}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, str(path)),
-        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    ended = asyncio.create_task(process.communicate())
-    try:
-        await listening(port, ended)
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        output, _ = await asyncio.wait_for(ended, 10)
-    assert b"Traceback" not in output, output.decode()
-
-
 async def test_the_program_of_the_documentation_drains_on_sigterm_and_clients_come_back(
     redis_url: str, tmp_path: Path, transport: str
 ) -> None:
@@ -59,8 +32,9 @@ async def test_the_program_of_the_documentation_drains_on_sigterm_and_clients_co
     path.write_text(the_program())
     url = f"http://127.0.0.1:{port}"
     http = HTTPTestClient(url)
+    env = {"REDIS_URL": redis_url, "COOKIE_SECRET": "s" * 40, "PORT": str(port)}
     async with AsyncExitStack() as stack:
-        async with running(path, port, redis_url) as process:
+        async with program(path, port, **env) as process:
             assert (await http.post("/note", {"note": "hello"})).code == 200
             client = await stack.enter_async_context(connected(url, http, transport))
             await client.wait("connect")
@@ -71,7 +45,7 @@ async def test_the_program_of_the_documentation_drains_on_sigterm_and_clients_co
             assert await asyncio.wait_for(process.wait(), 10) == 0
             told = await client.wait("event", name="session_ended")
             assert told["args"] == [{"reason": "shutdown"}]
-        async with running(path, port, redis_url):
+        async with program(path, port, **env):
             await client.wait("connect", timeout=15)
             assert (await client.state())["cookies"] == cookies  # the session that it had
             await client.close()

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.apps.shared_events import Shared
-from tests.support.sites import Site, not_polling, session_id, site, until
+from tests.support.sites import Site, between_polls, session_id, site, until
 from tornado_shared_session.connections import Connection
 from tornado_shared_session.testing import ConnectionLost, CookieJar, SocketIOTestClient
 from tornado_shared_session.testing.wire import Wire
@@ -48,9 +48,7 @@ async def test_a_mute_client_is_cut_off_and_cannot_connect_again(a: Site, transp
 async def test_a_polling_client_between_two_polls_hears_why(a: Site) -> None:
     """It fetches the farewell with its next poll, and CLOSE comes in a payload of its own."""
     jar = await a.visitor()
-    async with a.client("polling", jar) as client:
-        await client.connect()
-        await not_polling(a, client)
+    async with between_polls(a, jar) as client:
         await a.manager.destroy(session_id(jar))
         await until(lambda: a.connection.phase.value == "ended")
         client.resume_reading()
@@ -67,9 +65,7 @@ async def test_a_polling_client_between_two_polls_hears_why(a: Site) -> None:
 async def test_a_client_that_stops_polling_is_forgotten(a: Site) -> None:
     """Nobody fetches the farewell: after a second the connection is gone all the same (F5)."""
     jar = await a.visitor()
-    async with a.client("polling", jar) as client:
-        await client.connect()
-        await not_polling(a, client)
+    async with between_polls(a, jar) as client:
         started = time.monotonic()
         await a.manager.destroy(session_id(jar))
         await a.empty()
@@ -80,9 +76,7 @@ async def test_a_client_that_stops_polling_is_forgotten(a: Site) -> None:
 async def test_all_steps_of_a_closing_share_one_second(a: Site) -> None:
     """One that fetches the farewell late has not as long again for CLOSE (I4)."""
     jar = await a.visitor()
-    async with a.client("polling", jar) as client:
-        await client.connect()
-        await not_polling(a, client)
+    async with between_polls(a, jar) as client:
         started = time.monotonic()
         await a.manager.destroy(session_id(jar))
         await asyncio.sleep(0.6)  # time itself is under test
@@ -122,9 +116,7 @@ async def test_an_upgrade_that_is_given_up_leaves_polling_as_it_was(a: Site) -> 
 async def test_an_upgrade_that_comes_late_finds_the_door_closed(a: Site) -> None:
     """A connection that is being closed is not upgraded any more (I5)."""
     jar = await a.visitor()
-    async with a.client("polling", jar) as client:
-        await client.connect()
-        await not_polling(a, client)
+    async with between_polls(a, jar) as client:
         await a.manager.destroy(session_id(jar))
         await until(lambda: a.connection.phase.value == "ended")
         with pytest.raises(Exception, match="HTTP 401"):
@@ -134,9 +126,7 @@ async def test_an_upgrade_that_comes_late_finds_the_door_closed(a: Site) -> None
 async def test_an_ended_connection_answers_a_stranger_with_the_farewell_only(a: Site) -> None:
     """Without the cookie, what was queued before the end is not handed out."""
     jar = await a.visitor()
-    async with a.client("polling", jar) as client:
-        await client.connect()
-        await not_polling(a, client)
+    async with between_polls(a, jar) as client:
         await a.sio.emit("secret", "for the session's eyes")
         assert (await poll(client, None))[0] == 400
         await a.manager.destroy(session_id(jar))
@@ -151,9 +141,7 @@ async def test_an_ended_connection_answers_a_stranger_with_the_farewell_only(a: 
 async def test_an_ended_connection_still_delivers_to_its_own_client(a: Site) -> None:
     """With the cookie, what was emitted before the end arrives before the farewell."""
     jar = await a.visitor()
-    async with a.client("polling", jar) as client:
-        await client.connect()
-        await not_polling(a, client)
+    async with between_polls(a, jar) as client:
         await a.sio.emit("banned", "for spam")
         await a.manager.destroy(session_id(jar))
         await until(lambda: a.connection.phase.value == "ended")
@@ -169,7 +157,7 @@ async def test_a_slow_disconnect_handler_does_not_hold_the_transport(
     leave = asyncio.Event()
 
     def edit(shared: Shared) -> None:
-        @shared.sio.on("disconnect")  # type: ignore[untyped-decorator]
+        @shared.sio.on("disconnect")  # type: ignore[untyped-decorator]  # python-socketio is untyped
         async def disconnect(sid: str, reason: str) -> None:
             await leave.wait()
             shared.tell(session=await shared.sio.get_session(sid))
@@ -255,7 +243,7 @@ async def test_a_socket_handler_may_end_its_own_session(
     """destroy() in an event: the client hears it like any other logout."""
 
     def edit(shared: Shared) -> None:
-        @shared.sio.on("logout")  # type: ignore[untyped-decorator]
+        @shared.sio.on("logout")  # type: ignore[untyped-decorator]  # python-socketio is untyped
         async def logout(sid: str) -> None:
             await (await shared.sio.get_session(sid)).destroy()
 

@@ -14,8 +14,8 @@ from tests.support.proxy import FaultProxy
 from tests.support.sites import (
     HeldLoad,
     Site,
+    between_polls,
     kind_of,
-    not_polling,
     raw_redis,
     session_id,
     site,
@@ -104,9 +104,9 @@ async def test_a_post_whose_body_comes_after_the_end_runs_no_handler(
             ran.append(sid)
 
         jar = await a.visitor()
-        async with a.client("polling", jar) as client:
-            await client.connect()
-            await not_polling(a, client)  # so that the farewell keeps the connection for a while
+        async with between_polls(
+            a, jar
+        ) as client:  # so that the farewell keeps the connection for a while
             connection_of = a.sio.connection_of
 
             def judging(eio_sid: str) -> Any:
@@ -131,9 +131,7 @@ async def test_a_post_whose_body_comes_after_the_end_runs_no_handler(
 async def test_a_poll_after_the_end_fetches_nothing_that_was_said_after_it(a: Site) -> None:
     """To a room, to everybody, or to the one client with a question: it gets its farewell only."""
     jar = await a.visitor()
-    async with a.client("polling", jar) as client:
-        await client.connect()
-        await not_polling(a, client)
+    async with between_polls(a, jar) as client:
         room = await a.manager.room(session_id(jar))
         sid, connection = client.sid, a.connection
         await a.manager.destroy(session_id(jar))
@@ -150,9 +148,7 @@ async def test_a_poll_after_the_end_fetches_nothing_that_was_said_after_it(a: Si
 async def test_a_logout_meets_an_upgrade_that_is_loading(a: Site) -> None:
     """The load's answer says alive, but the connection has ended meanwhile: no 101."""
     jar = await a.visitor()
-    async with a.client("polling", jar) as client:
-        await client.connect()
-        await not_polling(a, client)
+    async with between_polls(a, jar) as client:
         load = HeldLoad(a.manager)
         upgrading = asyncio.ensure_future(client.upgrade())
         await load.reached()

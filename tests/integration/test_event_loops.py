@@ -15,7 +15,7 @@ import pytest
 from tests.apps.streams import build, options
 from tests.support.processes import AppProcess
 from tests.support.programs import free_port
-from tests.support.sites import Site, raw_redis, session_id, visitor
+from tests.support.sites import Site, raw_redis, session_id, until_subscribers, visitor
 from tests.support.streams import Site as StreamSite
 from tests.support.streams import Socket
 from tornado_shared_session import (
@@ -180,13 +180,11 @@ async def test_autoreload_loses_no_session_and_leaves_nothing_behind(
             async with client:
                 await client.connect()
                 assert await client.emit("get") == "kept"
-                async with asyncio.timeout(5):  # and Redis knows of one listener only
-                    while (await redis.pubsub_numsub(channel))[0][1] != 1:
-                        await asyncio.sleep(0.02)
+                await until_subscribers(redis, channel, 1)  # Redis knows of one listener only
                 async with asyncio.timeout(10):
                     while not client.closings:  # the first change may be what is seen first
                         os.utime(watched, (0, next(times)))
-                        await asyncio.sleep(0.2)
+                        await asyncio.sleep(0.2)  # Tornado looks at the times twice a second
                 assert await client.wait_transport_closed() == "transport close"
                 assert "server disconnect packet" not in client.closings
             again = await app.wait_line("port", timeout=20)

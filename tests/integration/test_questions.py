@@ -10,7 +10,15 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.support.core import Paper, visit
-from tests.support.sites import Site, raw_redis, session_id, site, until
+from tests.support.sites import (
+    HeldPeek,
+    Site,
+    raw_redis,
+    session_id,
+    site,
+    until,
+    until_subscribers,
+)
 from tornado_shared_session import MemoryStore, RedisStore, SessionManager
 from tornado_shared_session.notices import Answer, Notice
 from tornado_shared_session.questions import Questions
@@ -105,13 +113,6 @@ async def test_who_serves_nothing_asks_those_who_do(a: Site, redis_url: str, pre
             await until_subscribers(redis, channel, 1)
 
 
-async def until_subscribers(redis: object, channel: str, count: int) -> None:
-    """Wait until Redis counts so many."""
-    async with asyncio.timeout(3):
-        while (await redis.pubsub_numsub(channel))[0][1] != count:  # type: ignore[attr-defined]
-            await asyncio.sleep(0.01)
-
-
 async def test_a_process_that_does_not_answer_is_not_waited_for_long(
     a: Site, redis_url: str, prefix: str
 ) -> None:
@@ -137,15 +138,9 @@ async def test_a_lost_store_in_one_process_is_no_acknowledgement(
     jar = await ann(a)
     async with b.client("websocket", jar) as client:
         await client.connect()
-        peek, gate = b.manager.store.peek, asyncio.Event()
-
-        async def held(ids: list[str]) -> object:
-            await gate.wait()
-            return await peek(ids)
-
-        b.manager.store.peek = held  # type: ignore[assignment, method-assign]
+        peek = HeldPeek(b.manager, before=True)
         assert await a.manager.destroy_user("ann") == Revoked(1, 0, 1, 2)
-        gate.set()
+        peek.go.set()
         assert await client.wait_for("session_ended") == {"reason": "revoked"}
 
 
@@ -170,8 +165,8 @@ async def test_forged_questions_and_answers_change_nothing(
             sent.append(message)
             await publish(message)
 
-        store.peek = counted_peek  # type: ignore[assignment, method-assign]
-        store.publish = counted_publish  # type: ignore[method-assign]
+        store.peek = counted_peek  # type: ignore[assignment, method-assign]  # replaced for the test
+        store.publish = counted_publish  # type: ignore[method-assign]  # replaced for the test
         begun = time.monotonic()
         for number in range(50):
             async with redis.pipeline(transaction=False) as pipe:
@@ -255,7 +250,7 @@ async def test_a_store_that_cannot_tell_is_waited_for(prefix: str) -> None:
     """Its listeners are not known, so nobody knows that the last one has answered."""
 
     class Unknown(MemoryStore):
-        async def subscribers(self) -> None:  # type: ignore[override]
+        async def subscribers(self) -> None:  # type: ignore[override]  # as a store that cannot tell
             return None
 
     async with SessionManager(Unknown()) as manager:
@@ -276,7 +271,7 @@ async def test_a_question_waits_for_what_is_asked_after_it() -> None:
         return 2
 
     questions.heard.set()
-    manager.store.subscribers = two  # type: ignore[method-assign]
+    manager.store.subscribers = two  # type: ignore[method-assign]  # replaced for the test
     inquiry = await questions.inquire()
     asked = [inquiry.ask(Notice("revoked", (first,)))]
     assert questions.take(Answer(asked[0].nonce, "b", (1,)).encode())

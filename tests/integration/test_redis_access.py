@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import shutil
@@ -15,7 +14,7 @@ import pytest
 from redis.exceptions import NoPermissionError
 
 from tests.support.processes import ROOT
-from tests.support.sites import raw_redis, session_id, site
+from tests.support.sites import eventually, raw_redis, session_id, site
 from tornado_shared_session import RedisStore, SessionManager
 from tornado_shared_session.record import Credential, Meta, Record
 from tornado_shared_session.testing import CookieJar, RedisServer
@@ -30,7 +29,7 @@ async def test_the_documented_user_of_redis_is_allowed_what_is_needed_and_no_mor
     """Login, sockets, the list of a user, a logout; no other key, and no administration (S52)."""
     (line,) = re.findall(r"`ACL (SETUSER sessions .*)`", OPERATIONS)
     async with raw_redis(own_redis.url) as admin:
-        await admin.execute_command("ACL", *line.split())  # type: ignore[no-untyped-call]
+        await admin.execute_command("ACL", *line.split())  # type: ignore[no-untyped-call]  # redis-py hides its types
         url = own_redis.url.replace("redis://", "redis://sessions:password@")
         async with site(redis=url, prefix="tss:") as a:
             jar = CookieJar()
@@ -55,7 +54,7 @@ async def test_the_documented_user_of_redis_is_allowed_what_is_needed_and_no_mor
                 ["KEYS", "other:*"],
             ):
                 with pytest.raises(NoPermissionError):
-                    await user.execute_command(*refused)  # type: ignore[no-untyped-call]
+                    await user.execute_command(*refused)  # type: ignore[no-untyped-call]  # redis-py hides its types
 
 
 @pytest.fixture
@@ -110,12 +109,10 @@ async def test_a_reply_that_was_left_on_a_connection_goes_to_nobody(
     store = RedisStore(redis_url, prefix=prefix)
     mine, other = await stored(store), await stored(store)
     pool = store._client.connection_pool
-    left = await pool.get_connection()  # type: ignore[no-untyped-call]
+    left = await pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py hides its types
     await left.send_command("HGETALL", f"{prefix}s:{other}")  # whoever asked has gone
     has_come = getattr(left, "can_read", None) or left.can_read_destructive  # before redis-py 8
-    async with asyncio.timeout(3):
-        while not await has_come():
-            await asyncio.sleep(0.001)
+    await eventually(has_come)
     await pool.release(left)
     record = await store.load(mine)
     assert record is not None

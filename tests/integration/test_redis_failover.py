@@ -13,8 +13,8 @@ import redis.asyncio
 from tests.support.proofs import measured
 from tests.support.proxy import FaultProxy
 from tests.support.sentinel import failover_group, replicate
+from tests.support.sites import eventually, status_of, until
 from tests.support.sites import site as serve_site
-from tests.support.sites import status_of, until
 from tornado_shared_session import RedisStore, StoreError
 from tornado_shared_session.record import Delta, generate_id
 from tornado_shared_session.testing import CookieJar, RedisServer
@@ -33,9 +33,11 @@ async def test_a_primary_that_became_a_replica_is_left(
             id = await stored(store)
             await store.commit(Delta(id, 1, 0, set={b"a": b"1"}))
             replica = RedisStore(new.url, prefix=prefix)
-            async with asyncio.timeout(5):
-                while (await replica.load(id)) != (await store.load(id)):
-                    await asyncio.sleep(0.01)
+
+            async def replicated() -> bool:
+                return (await replica.load(id)) == (await store.load(id))
+
+            await eventually(replicated, 5)
             await replica._client.replicaof("NO", "ONE")
             await replicate(old, new)
             proxy.target_port = new.port
@@ -66,9 +68,12 @@ async def test_a_failover_by_sentinel_is_an_outage_of_seconds(prefix: str) -> No
                 began, kept = time.monotonic(), CookieJar(jar)
                 assert (await a.http(jar).get("/note")).code == 503
                 assert await status_of(a.client("websocket", jar)) == 503
-                async with asyncio.timeout(20):
-                    while (response := await a.http(jar).get("/note")).code == 503:
-                        await asyncio.sleep(0.05)
+
+                async def served() -> bool:
+                    return (await a.http(jar).get("/note")).code != 503
+
+                await eventually(served, 20)
+                response = await a.http(jar).get("/note")
                 measured("failover by Sentinel", f"{time.monotonic() - began:.1f} s of 503")
                 assert (response.code, response.body, jar) == (200, b'"kept"', kept)
                 assert await socket.emit("set", "note", "new") == "saved"

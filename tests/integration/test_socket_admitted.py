@@ -12,7 +12,15 @@ import socketio
 
 from tests.apps.shared_events import Shared
 from tests.support.proxy import FaultProxy
-from tests.support.sites import Site, not_polling, raw_redis, session_id, site, status_of, until
+from tests.support.sites import (
+    Site,
+    between_polls,
+    raw_redis,
+    session_id,
+    site,
+    status_of,
+    until,
+)
 from tornado_shared_session import SessionError, authenticated
 from tornado_shared_session.testing import ConnectionLost, CookieJar, RedisServer
 
@@ -184,9 +192,7 @@ async def test_nobody_is_online_who_has_logged_out(a: Site) -> None:
     """Nor does it matter how long the client takes to hear of it."""
     jar = await a.visitor()
     await a.http(jar).post("/login", {"user": "ann"})
-    async with a.client("polling", jar) as client:
-        await client.connect()
-        await not_polling(a, client)
+    async with between_polls(a, jar) as client:
         assert a.sio.is_online("ann")
         await a.http(jar).post("/logout", {})
         assert not a.sio.is_online("ann")

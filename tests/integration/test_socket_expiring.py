@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.sites import site, ttl, until
+from tests.support.sites import HeldPeek, site, ttl, until
 from tests.support.tokens import heard
 from tornado_shared_session import ConfigurationError, MemoryStore, SessionManager, SessionServer
 from tornado_shared_session.testing import SocketIOTestClient
@@ -86,18 +86,11 @@ async def test_nobody_is_told_while_the_store_cannot_be_asked(redis_url: str, pr
     async with site(redis=redis_url, prefix=prefix, **NOTICE) as a:
         async with a.client("websocket", await a.visitor()) as client:
             await client.connect()
-            peek, asked, go = a.manager.store.peek, asyncio.Event(), asyncio.Event()
-
-            async def held(ids: list[str]) -> object:
-                asked.set()
-                await go.wait()
-                return await peek(ids)
-
-            a.manager.store.peek = held  # type: ignore[assignment, method-assign]
-            await asyncio.wait_for(asked.wait(), 4)
+            peek = HeldPeek(a.manager, before=True)
+            await peek.reached(4)
             await until(lambda: a.connection.deadline - time.monotonic() < 0.5)
             assert not heard(client, "session_expiring")
-            go.set()
+            peek.go.set()
             await told(client)
 
 

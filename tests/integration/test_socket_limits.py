@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from tests.support.processes import start_apps
-from tests.support.sites import Site, not_polling, requests, site, status_of, until, visitor
+from tests.support.sites import (
+    Site,
+    between_polls,
+    not_polling,
+    requests,
+    site,
+    status_of,
+    until,
+    visitor,
+)
 from tornado_shared_session import ConfigurationError, SessionManager, SessionServer
 from tornado_shared_session.testing import SocketIOTestClient
 from tornado_shared_session.testing.wire import Wire
@@ -271,9 +280,7 @@ async def test_a_length_that_is_none_is_400(a: Site, length: str) -> None:
 
 async def test_a_client_that_goes_in_the_middle_of_a_post_leaves_nothing(a: Site) -> None:
     """The request that waits for the rest of its body ends (T6)."""
-    async with a.client("polling", await a.visitor()) as client:
-        await client.connect()
-        await not_polling(a, client)
+    async with between_polls(a, await a.visitor()) as client:
         async with await Wire.open(a.url) as wire:
             wire.writer.write(post_head(client, wire) + b"Content-Length: 1000\r\n\r\n42")
             await until(requests)

@@ -16,7 +16,7 @@ from sqlalchemy.pool import StaticPool
 
 from tests.support.databases import MariaDBServer, PostgresServer
 from tests.support.processes import ROOT
-from tests.support.sites import until
+from tests.support.sites import eventually, until
 from tests.support.sql import beside, no_threads_left, sql, tables
 from tornado_shared_session import ConfigurationError, StoreError
 from tornado_shared_session.record import Delta, generate_id
@@ -250,9 +250,10 @@ async def test_an_open_store_purges_by_itself(
                 return int(await sql(connection, f"SELECT COUNT(*) FROM {table.name}"))
 
         async def is_empty() -> None:
-            async with asyncio.timeout(3):
-                while await rows():
-                    await asyncio.sleep(0.02)
+            async def empty() -> bool:
+                return await rows() == 0
+
+            await eventually(empty)
 
         await stored(store, ttl=0.01)
         await is_empty()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -20,10 +23,29 @@ from tests.support.tokens import (
     token_of,
 )
 from tornado_shared_session import StoreError
-from tornado_shared_session.testing import ConnectionLost, RedisServer
+from tornado_shared_session.testing import ConnectionLost, RedisServer, SocketIOTestClient
 from tornado_shared_session.token_state import NO_STORE
 
 CREDENTIALS = "token"  # of `a`, the application
+
+
+@asynccontextmanager
+async def behind_a_proxy(
+    redis_server: RedisServer, prefix: str, **settings: Any
+) -> AsyncIterator[tuple[FaultProxy, Site]]:
+    """Serve the application in token mode, with a proxy before Redis."""
+    async with FaultProxy(redis_server.port) as proxy:
+        async with site(redis=proxy.url, prefix=prefix, credentials="token", **settings) as a:
+            yield proxy, a
+
+
+async def admitted_once_it_answers(
+    proxy: FaultProxy, client: SocketIOTestClient, token: str
+) -> None:
+    """The client asks again when Redis is back, and has its session."""
+    await proxy.normal()
+    assert await ask(client, {"token": token}) == (token, "")
+    assert await client.emit("get") == "mine"
 
 
 # Register, then load, then admit
@@ -160,22 +182,19 @@ async def test_an_outage_is_said_in_a_sentence(
     redis_server: RedisServer, prefix: str, transport: str
 ) -> None:
     """No address, no trace, no token; the socket stays as it was, and may ask again (S47)."""
-    async with FaultProxy(redis_server.port) as proxy:
-        async with site(redis=proxy.url, prefix=prefix, credentials="token") as a:
-            token = await token_of(a, note="mine")
-            async with a.client(transport) as client:
-                await client.connect()
-                await proxy.refuse()
-                for payload in ({"token": token}, {}):
-                    new, errors = await ask(client, payload)
-                    assert new == ""
-                    assert errors == "The session store cannot be asked; try again later."
-                assert await status_of(a.client(kind_of(transport), headers=bearer(token))) == 503
-                assert not a.shared.heard("connect")
-                await proxy.normal()
-                assert await ask(client, {"token": token}) == (token, "")
-                assert await client.emit("get") == "mine"
-            await a.empty()
+    async with behind_a_proxy(redis_server, prefix) as (proxy, a):
+        token = await token_of(a, note="mine")
+        async with a.client(transport) as client:
+            await client.connect()
+            await proxy.refuse()
+            for payload in ({"token": token}, {}):
+                new, errors = await ask(client, payload)
+                assert new == ""
+                assert errors == "The session store cannot be asked; try again later."
+            assert await status_of(a.client(kind_of(transport), headers=bearer(token))) == 503
+            assert not a.shared.heard("connect")
+            await admitted_once_it_answers(proxy, client, token)
+        await a.empty()
 
 
 async def test_a_session_that_ends_closes_a_socket_that_came_by_token(
@@ -206,9 +225,7 @@ async def test_an_application_may_admit_whom_the_store_could_not_be_asked_about(
             async with a.client(transport, headers=bearer(token)) as client:
                 await client.connect()
                 assert len(a.shared.heard("connect")) == 1
-                await proxy.normal()
-                assert await ask(client, {"token": token}) == (token, "")
-                assert await client.emit("get") == "mine"
+                await admitted_once_it_answers(proxy, client, token)
             await a.empty()
 
 
@@ -217,48 +234,42 @@ async def test_a_token_at_connect_that_cannot_be_loaded_is_passed_on(
 ) -> None:
     """With on_session_error="pass" it waits no longer, and get_session raises StoreError (R1)."""
     passing = {"on_session_error": "pass"}
-    async with FaultProxy(redis_server.port) as proxy:
-        async with site(redis=proxy.url, prefix=prefix, credentials="token", server=passing) as a:
-            got: list[str] = []
+    async with behind_a_proxy(redis_server, prefix, server=passing) as (proxy, a):
+        got: list[str] = []
 
-            @a.sio.on("ask")  # type: ignore[untyped-decorator]
-            async def asked(sid: str) -> str:
-                try:
-                    await a.sio.get_session(sid)
-                except StoreError as error:
-                    got.append(type(error).__name__)
-                return got[-1]
+        @a.sio.on("ask")  # type: ignore[untyped-decorator]  # python-socketio is untyped
+        async def asked(sid: str) -> str:
+            try:
+                await a.sio.get_session(sid)
+            except StoreError as error:
+                got.append(type(error).__name__)
+            return got[-1]
 
-            token = await token_of(a, note="mine")
-            async with a.client(transport) as client:
-                await client.connect("/chat")  # it shows no token yet, so its handler waits
-                await proxy.refuse()
-                await client.connect(auth={"token": token})
-                said = await client.wait_for("gotToken")
-                assert said == {"token": "", "errors": NO_STORE}
-                assert await client.emit("ask") == "StoreError"
-                await until(lambda: len(a.shared.heard("connect")) == 2)
-                await proxy.normal()
-                assert await ask(client, {"token": token}) == (token, "")
-                assert await client.emit("get") == "mine"
-            await a.empty()
+        token = await token_of(a, note="mine")
+        async with a.client(transport) as client:
+            await client.connect("/chat")  # it shows no token yet, so its handler waits
+            await proxy.refuse()
+            await client.connect(auth={"token": token})
+            said = await client.wait_for("gotToken")
+            assert said == {"token": "", "errors": NO_STORE}
+            assert await client.emit("ask") == "StoreError"
+            await until(lambda: len(a.shared.heard("connect")) == 2)
+            await admitted_once_it_answers(proxy, client, token)
+        await a.empty()
 
 
 async def test_a_token_at_connect_that_cannot_be_loaded_waits_otherwise(
     redis_server: RedisServer, prefix: str, transport: str
 ) -> None:
     """By default no connect handler runs before a session is known (R1, S48)."""
-    async with FaultProxy(redis_server.port) as proxy:
-        async with site(redis=proxy.url, prefix=prefix, credentials="token") as a:
-            token = await token_of(a, note="mine")
-            async with a.client(transport) as client:
-                await client.open()
-                await proxy.refuse()
-                await client.connect(auth={"token": token})
-                said = await client.wait_for("gotToken")
-                assert said == {"token": "", "errors": NO_STORE}
-                assert not a.shared.heard("connect")
-                await proxy.normal()
-                assert await ask(client, {"token": token}) == (token, "")
-                assert await client.emit("get") == "mine"
-            await a.empty()
+    async with behind_a_proxy(redis_server, prefix) as (proxy, a):
+        token = await token_of(a, note="mine")
+        async with a.client(transport) as client:
+            await client.open()
+            await proxy.refuse()
+            await client.connect(auth={"token": token})
+            said = await client.wait_for("gotToken")
+            assert said == {"token": "", "errors": NO_STORE}
+            assert not a.shared.heard("connect")
+            await admitted_once_it_answers(proxy, client, token)
+        await a.empty()

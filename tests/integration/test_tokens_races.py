@@ -188,6 +188,5 @@ async def test_who_leaves_a_session_that_is_gone_stays(redis_url: str, prefix: s
             await redis.delete(f"{prefix}s:{id_of(a, gone)}")
             await client.emit("set", "note", "x", ack=False)
             assert await ask(client, {"token": token}) == (token, "")
-            # Time is what is meant: longer than a notice is waited for.
-            await asyncio.sleep(2 * _NOTICE_GRACE)
+            await asyncio.sleep(2 * _NOTICE_GRACE)  # time itself: longer than its grace
             assert await client.emit("get") == "mine"

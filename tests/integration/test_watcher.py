@@ -11,6 +11,7 @@ import pytest
 from tests.support.proxy import FaultProxy
 from tests.support.sites import (
     HeldLoad,
+    HeldPeek,
     closed_after,
     raw_redis,
     session_id,
@@ -177,21 +178,13 @@ async def test_why_a_session_ended_is_heard_while_the_store_answers(
     async with site(redis=redis_url, prefix=prefix) as a:
         async with a.client("websocket", await a.visitor()) as client:
             await client.connect()
-            id, peek = a.connection.id, a.manager.store.peek
-            asked, go = asyncio.Event(), asyncio.Event()
-
-            async def held(ids: list[str]) -> object:
-                found = await peek(ids)
-                asked.set()
-                await go.wait()
-                return found
-
+            id = a.connection.id
             await a.manager.store.delete(id)
-            a.manager.store.peek = held  # type: ignore[assignment, method-assign]
+            peek = HeldPeek(a.manager)
             a.watcher._ask_all()  # as the reload does
-            await asyncio.wait_for(asked.wait(), 3)
+            await peek.reached()
             a.watcher.notice(Notice("logged_out", (id,)))
-            go.set()
+            peek.go.set()
             assert await client.wait_for("session_ended") == {"reason": "logged_out"}
 
 
@@ -244,22 +237,13 @@ async def test_who_asks_while_the_store_answers_is_told_later(redis_url: str, pr
     async with site(redis=redis_url, prefix=prefix) as a:
         async with a.client("websocket", await a.visitor()) as client:
             await client.connect()
-            id, peek = a.connection.id, a.manager.store.peek
-            asked, go = asyncio.Event(), asyncio.Event()
-
-            async def held(ids: list[str]) -> object:
-                found = await peek(ids)
-                asked.set()
-                await go.wait()
-                return found
-
-            a.manager.store.peek = held  # type: ignore[assignment, method-assign]
+            id, peek = a.connection.id, HeldPeek(a.manager)
             first = asyncio.ensure_future(a.watcher.look([id]))
-            await asyncio.wait_for(asked.wait(), 3)
+            await peek.reached()
             await a.manager.store.delete(id)  # nobody is told
             second = asyncio.ensure_future(a.watcher.look([id], "revoked"))
             await asyncio.sleep(0)
-            go.set()
+            peek.go.set()
             await asyncio.wait_for(second, 3)
             assert {one.phase for one in a.manager.connections} <= {Phase.ENDED}
             assert await client.wait_for("session_ended") == {"reason": "revoked"}

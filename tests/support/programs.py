@@ -34,7 +34,7 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def program(path: Path, port: int, **env: str) -> AsyncIterator[None]:
+async def program(path: Path, port: int, **env: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a Python file until it listens; end it, and see that it has not complained."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -48,7 +48,7 @@ async def program(path: Path, port: int, **env: str) -> AsyncIterator[None]:
     ended = asyncio.create_task(process.communicate())
     try:
         await listening(port, ended)
-        yield
+        yield process
     finally:
         if process.returncode is None:
             process.terminate()

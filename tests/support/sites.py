@@ -11,7 +11,7 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from tests.apps.shared_events import Shared
 from tornado_shared_session import SessionManager, Store, drain
 from tornado_shared_session.connections import Connection
 from tornado_shared_session.draining import Drained
-from tornado_shared_session.record import Record
+from tornado_shared_session.record import Peek, Record
 from tornado_shared_session.testing import (
     CookieJar,
     HandshakeRefused,
@@ -41,6 +41,22 @@ async def until(check: Callable[[], Any], seconds: float = 3.0) -> None:
     async with asyncio.timeout(seconds):
         while not check():
             await asyncio.sleep(0.005)
+
+
+async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 3.0) -> None:
+    """Wait until something is true that has to be asked for."""
+    async with asyncio.timeout(seconds):
+        while not await check():
+            await asyncio.sleep(0.005)
+
+
+async def until_subscribers(redis: redis.asyncio.Redis, channel: str, count: int) -> None:
+    """Wait until so many listen on a channel."""
+
+    async def so_many() -> bool:
+        return bool((await redis.pubsub_numsub(channel))[0][1] == count)
+
+    await eventually(so_many)
 
 
 async def visitor(url: str, **values: Any) -> CookieJar:
@@ -90,6 +106,39 @@ async def not_polling(a: Site, client: SocketIOTestClient) -> None:
     client.pause_reading()
     await a.sio.emit("pause")
     await client.wait_for("pause")
+
+
+@asynccontextmanager
+async def between_polls(a: Site, jar: Mapping[str, str]) -> AsyncIterator[SocketIOTestClient]:
+    """Connect a polling client, and bring it to where it has no poll pending."""
+    async with a.client("polling", jar) as client:
+        await client.connect()
+        await not_polling(a, client)
+        yield client
+
+
+class HeldPeek:
+    """The store's peeks from here on, whose answers wait until `go` is set.
+
+    Args:
+        before: wait before the store is asked, rather than with its answer.
+    """
+
+    def __init__(self, manager: SessionManager, *, before: bool = False) -> None:
+        self.go = asyncio.Event()
+        self._begun = asyncio.Event()
+        self._peek, self._before = manager.store.peek, before
+        manager.store.peek = self._held  # type: ignore[method-assign]  # this is the barrier
+
+    async def reached(self, seconds: float = 3) -> None:
+        """Wait until a peek waits."""
+        await asyncio.wait_for(self._begun.wait(), seconds)
+
+    async def _held(self, ids: Sequence[str]) -> list[Peek | None]:
+        found = None if self._before else await self._peek(ids)
+        self._begun.set()
+        await self.go.wait()
+        return await self._peek(ids) if found is None else found
 
 
 class HeldLoad:
