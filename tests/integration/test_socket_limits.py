@@ -110,7 +110,6 @@ async def test_a_client_that_goes_in_the_middle_of_a_packet_leaves_nothing(
 
 # What is malformed ---------------------------------------------------------------
 
-
 MALFORMED = [
     "42",
     "42{}",
