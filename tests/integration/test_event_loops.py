@@ -15,7 +15,7 @@ import pytest
 from tests.apps.streams import build, options
 from tests.support.processes import AppProcess
 from tests.support.programs import free_port
-from tests.support.sites import Site, raw_redis, session_id, until_subscribers, visitor
+from tests.support.sites import Site, raw_redis, session_id, until, until_subscribers, visitor
 from tests.support.streams import Site as StreamSite
 from tests.support.streams import Socket
 from tornado_shared_session import (
@@ -28,6 +28,7 @@ from tornado_shared_session import (
 )
 from tornado_shared_session.notices import Notice
 from tornado_shared_session.testing import HTTPTestClient, SocketIOTestClient, serve
+from tornado_shared_session.watcher import watch
 
 SECRET = "a secret that both loops know, and nobody else"
 Make = Callable[[str, str, Path], Store]
@@ -139,9 +140,12 @@ def test_loops_one_after_the_other_work_if_it_was_closed_in_between(
             jar = await a.visitor()
             async with await Socket.connect(a.url, "/ws", jar) as socket:
                 assert await socket.ask("set a b") == "saved"
+                # The look at all sessions that begins with the subscription is through.
+                id = session_id(jar)
+                await until(lambda: watch(a.manager).health()["notices"])
+                await watch(a.manager).look([id])
                 revoked = asyncio.create_task(a.manager.destroy_user("nobody"))
                 # As another process ends it: destroy() would close the socket by itself.
-                id = session_id(jar)
                 await a.manager.store.delete(id)
                 await a.manager.store.publish(Notice("revoked", (id,)).encode())
                 assert await socket.ended() == (1008, "revoked")
