@@ -8,11 +8,12 @@ not used yet holds none, and may be forked.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import weakref
-from typing import Protocol
+from typing import Any, Protocol
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, StoreError
 
 #: In the place of the event loop that something is used in: none, until it is opened again.
 CLOSED = "closed"
@@ -39,6 +40,40 @@ def used_elsewhere(what: str) -> ConfigurationError:
         f"this {what} was used in another event loop or process; create one store (and one"
         " SessionManager) per event loop, after forking, or close it there first"
     )
+
+
+class OneLoop:
+    """What belongs to the event loop that uses it first, until it is closed there.
+
+    Args:
+        name: for the error, of what it is a part of.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._loop: Any = None  # what it is used in; else CLOSED, or what spoilt it
+        tell_of_forks(self)
+
+    @property
+    def used(self) -> bool:
+        """Whether an event loop uses it."""
+        return self._loop not in (None, CLOSED)
+
+    def open(self) -> None:
+        """Take questions again after a close."""
+        if self._loop is CLOSED:
+            self._loop = None
+
+    def forked(self) -> None:
+        """In a child: every connection that there is, is the parent's."""
+        raise NotImplementedError
+
+    def _check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is CLOSED:
+            raise StoreError("the session store is closed")
+        if self._loop is not None:
+            raise used_elsewhere(self._name)
+        self._loop = loop
 
 
 def _forked() -> None:

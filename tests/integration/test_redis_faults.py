@@ -177,6 +177,23 @@ async def test_a_busy_event_loop_is_no_outage(own_redis: RedisServer, prefix: st
     await store.close()
 
 
+async def test_an_answer_to_a_busy_event_loop_may_be_late(
+    own_redis: RedisServer, prefix: str
+) -> None:
+    """It had no chance to hear in time, so it listens a little longer (R3)."""
+    store = RedisStore(own_redis.url, prefix=prefix, timeout=0.3)
+    id = await stored(store)
+    own_redis.pause()
+    load = asyncio.ensure_future(store.load(id))
+    await asyncio.sleep(0.05)  # it is sent; nothing tells when, for Redis stands still
+    answering = threading.Timer(0.55, own_redis.resume)
+    answering.start()
+    time.sleep(0.5)  # a handler that blocks is what is under test
+    assert await load is not None
+    answering.join()
+    await store.close()
+
+
 async def test_a_connection_that_was_reset_while_idle_fails_nobody(
     redis_server: RedisServer, prefix: str
 ) -> None:

@@ -13,28 +13,25 @@ LATE = CANCEL + "test_answers_that_come_too_late_are_nobodys"
 LOST = "tests/proofs/test_lost_replies.py::"
 TRANSACT = "tests/proofs/test_transact.py::"
 
-OF_THE_CALLER = (
-    "self._task = loop.create_task(self._work())",
-    "self._task = asyncio.current_task()\n            await self._work()",
+LEFT_OUT = (
+    "batch, self._sent = self._sent, []\n        start = 0",
+    "batch, self._sent = [r for r in self._sent if not r.future.done()], []\n        start = 0",
 )
 SKIPPED = (
-    "commands = [command for request in batch for command in request.commands]",
-    "commands = [c for r in batch if not r.future.done() for c in r.commands]",
+    "sum([request.count for request in batch])",
+    "sum([r.count for r in batch if not r.future.done()])",
 )
 SHIFTED = ("            start = end\n", "                start = end\n")
-KEPT = (
-    "await connection.read_response()",
-    "await connection.read_response(disconnect_on_error=False)",
-)
+KEPT = ("            self._part(now + self._timeout)\n", "")
 REPEATED = (
-    "_fail([r for r in batch if not r.repeatable]",
-    "for r in batch:\n                r.repeatable = True\n"
-    "            _fail([r for r in batch if not r.repeatable]",
+    "fail([r for r in batch if not r.repeatable]",
+    "for r in batch:\n            r.repeatable = True\n"
+    "        fail([r for r in batch if not r.repeatable]",
 )
 
 #: What is broken: (module, (old, new), the proof that notices).
 MUTANTS = {
-    "the wire is the caller's": ("stores/redis_pipe.py", OF_THE_CALLER, STORE),
+    "the cancelled are left out of their batch": ("stores/redis_pipe.py", LEFT_OUT, STORE),
     "replies to the cancelled stay unread": ("stores/redis_pipe.py", SKIPPED, STORE),
     "replies to the cancelled stay unread, over HTTP": ("stores/redis_pipe.py", SKIPPED, HTTP),
     "replies to the cancelled go to the next": ("stores/redis_pipe.py", SHIFTED, STORE),
@@ -42,10 +39,7 @@ MUTANTS = {
     "a connection with a reply on its way is kept": ("stores/redis_pipe.py", KEPT, LATE),
     "a connection is not given back": (
         "stores/redis_pipe.py",
-        (
-            "if connection is not None:\n                await self._pool",
-            "if False:\n                await self._pool",
-        ),
+        ("self._loop.call_soon(self._give_back)", "pass"),
         CANCEL + "test_cancelled_operations_leave_nobody_a_foreign_answer[8]",
     ),
     "a write is tried again": (

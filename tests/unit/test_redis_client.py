@@ -43,7 +43,7 @@ async def test_those_who_wait_are_told_before_the_connections_are_dropped() -> N
     """Closing them may take long, or fail."""
     pool: Any = Odd()
     pipe = Pipe(pool, 5)
-    asked = asyncio.ensure_future(pipe.ask(("PING",)))
+    asked = asyncio.ensure_future(pipe.ask("PING"))
     await asyncio.wait_for(pool.dropping.wait(), 5)
     try:
         with pytest.raises(StoreError, match="cannot be used"):

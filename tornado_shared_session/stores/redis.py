@@ -22,7 +22,8 @@ from ..policy import Duration, seconds
 from ..record import CorruptRecord, Delta, Meta, Peek, Record
 from .base import Committed, Deleted, ForeignRecord, OnGap, OnMessage, Store
 from .redis_connect import connect
-from .redis_pipe import Command, Pipe, raise_error
+from .redis_pipe import Pipe
+from .redis_requests import pack, raise_error
 from .redis_scripts import (
     COMMIT,
     CONFLICT,
@@ -32,8 +33,10 @@ from .redis_scripts import (
     INDEX_ADD,
     PEEK,
     ROTATED,
+    Script,
 )
 
+_ID = "A" * 22  # as long as every id
 _PEEKED_AT_ONCE = 500  # keys one script looks at; a few hundred microseconds of Redis
 
 
@@ -84,26 +87,29 @@ class RedisStore(Store):
         self._user_key = prefix + "u:"
         self._channel = f"{prefix}notices:{pool.connection_kwargs.get('db') or 0}"
         self._timeout = timeout
-        self._pipe = Pipe(pool, timeout)
-        self._create = self._pipe.bind(CREATE)
-        self._commit = self._pipe.bind(COMMIT)
-        self._delete = self._pipe.bind(DELETE)
-        self._peek = self._pipe.bind(PEEK)
-        self._index_add = self._pipe.bind(INDEX_ADD)
+        self._pipe = Pipe(pool, timeout, shared=self._connect is None)
+        # A load is the same bytes each time, but for the id.
+        self._load = pack(*self._load_of(_ID)).split(_ID.encode())
 
     def __repr__(self) -> str:
         return f"<RedisStore {self._key}>"
 
-    async def load(self, id: str) -> Record | None:
+    def _load_of(self, id: str) -> tuple[tuple[str, str], tuple[str, str]]:
         key = self._key + id
-        fields, ttl = await self._pipe.ask(("HGETALL", key), ("PTTL", key), repeatable=True)
-        if isinstance(fields, ResponseError) and str(fields).startswith("WRONGTYPE"):
-            raise CorruptRecord
-        fields, ttl = raise_error(fields), raise_error(ttl)
-        if type(fields) is list and len(fields) % 2 == 0:  # RESP2
-            fields = dict(zip(fields[::2], fields[1::2], strict=True))
+        return ("HGETALL", key), ("PTTL", key)
+
+    async def load(self, id: str) -> Record | None:
+        name = id.encode()
+        data = name.join(self._load) if len(name) == len(_ID) else pack(*self._load_of(id))
+        fields, ttl = await self._pipe.ask_packed(data, 2, repeatable=True)
         if type(fields) is not dict or type(ttl) is not int:
-            raise await self._misfit()
+            if isinstance(fields, ResponseError) and str(fields).startswith("WRONGTYPE"):
+                raise CorruptRecord
+            fields, ttl = raise_error(fields), raise_error(ttl)
+            if type(fields) is list and len(fields) % 2 == 0:  # RESP2
+                fields = dict(zip(fields[::2], fields[1::2], strict=True))
+            if type(fields) is not dict or type(ttl) is not int:
+                raise await self._misfit()
         if not fields or ttl == -2:
             return None
         try:
@@ -124,9 +130,8 @@ class RedisStore(Store):
     async def create(self, record: Record, absolute: float) -> bool:
         meta = record.meta
         pairs = [part for pair in record.values.items() for part in pair]
-        created = await self._ask(
-            "EVALSHA",
-            self._create,
+        created = await self._run(
+            CREATE,
             1,
             self._key + meta.id,
             meta.encode(),
@@ -146,14 +151,13 @@ class RedisStore(Store):
             + ("p" if delta.confirm else "")
             + ("v" if delta.changes_values else "")
         )
-        reply = await self._ask(
-            "EVALSHA",
-            self._commit,
+        (reply,) = await self._pipe.run(
+            COMMIT,
             1,
             self._key + delta.id,
             delta.generation,
             "" if delta.version is None else delta.version,
-            _milliseconds(delta.ttl),
+            _milliseconds(delta.ttl) if delta.ttl else 0,
             flags,
             b"" if meta is None else meta.encode(),
             "" if meta is None else meta.user_id or "",
@@ -162,6 +166,7 @@ class RedisStore(Store):
             *delta.delete,
         )
         if type(reply) is not list or not reply or type(reply[0]) is not int:
+            raise_error(reply)
             raise await self._misfit()
         version = reply[0]
         if version == GONE:
@@ -177,9 +182,8 @@ class RedisStore(Store):
     ) -> Deleted | None:
         if user_id == "":
             return None  # nobody's; the script would take it for "whoever's"
-        reply = await self._ask(
-            "EVALSHA",
-            self._delete,
+        reply = await self._run(
+            DELETE,
             1,
             self._key + id,
             "" if generation is None else generation,
@@ -198,8 +202,7 @@ class RedisStore(Store):
         found: list[Peek | None] = []
         for start in range(0, len(keys), _PEEKED_AT_ONCE):
             some = keys[start : start + _PEEKED_AT_ONCE]
-            command: Command = ("EVALSHA", self._peek, len(some), *some)
-            (reply,) = await self._pipe.ask(command, repeatable=True)
+            (reply,) = await self._pipe.run(PEEK, len(some), *some, repeatable=True)
             answer = raise_error(reply)
             if type(answer) is not list or len(answer) != 3 * len(some):
                 raise await self._misfit()
@@ -214,7 +217,7 @@ class RedisStore(Store):
 
     async def index_add(self, user_id: str, id: str, lifetime: float) -> None:
         key = self._user_key + user_id
-        await self._ask("EVALSHA", self._index_add, 1, key, id, _milliseconds(lifetime))
+        await self._run(INDEX_ADD, 1, key, id, _milliseconds(lifetime))
 
     async def index_remove(self, user_id: str, ids: Sequence[str]) -> None:
         if ids:
@@ -253,8 +256,7 @@ class RedisStore(Store):
             pause = min(2 * pause, 2.0)
 
     async def subscribers(self) -> int:
-        command = ("PUBSUB", "NUMSUB", self._channel)
-        (reply,) = await self._pipe.ask(command, repeatable=True)
+        (reply,) = await self._pipe.ask("PUBSUB", "NUMSUB", self._channel, repeatable=True)
         answer = raise_error(reply)
         counts = list(answer.values()) if type(answer) is dict else answer  # RESP3, RESP2
         if type(counts) is not list or not counts or type(counts[-1]) is not int:
@@ -277,8 +279,12 @@ class RedisStore(Store):
         await self._pipe.drop()
         return ForeignRecord("the session store gave a reply that fits no question")
 
+    async def _run(self, script: Script, *arguments: Any) -> Any:
+        (reply,) = await self._pipe.run(script, *arguments)
+        return raise_error(reply)
+
     async def _ask(self, *command: Any) -> Any:
-        (reply,) = await self._pipe.ask(command)
+        (reply,) = await self._pipe.ask(*command)
         return raise_error(reply)
 
 

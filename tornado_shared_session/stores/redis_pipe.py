@@ -1,58 +1,36 @@
-"""The wire to Redis: what one turn of the event loop asks travels together.
+"""What one turn of the event loop asks of Redis travels together.
 
-Commands are queued; a task of the pipe's own sends all that are queued
-in one write and reads all replies, then looks again. So a busy server
-pays for one round trip per batch rather than per command, and a handler
-that is cancelled can never leave its reply to somebody else: nobody but
-the task touches the connection (CVE-2023-28858).
+Commands are queued; all that are queued are sent in one write, and what
+comes meanwhile goes with the next. So a busy server pays for one round
+trip per batch rather than per command. A caller that is cancelled leaves
+its place in the batch to nobody, so it can never leave its reply to
+somebody else (CVE-2023-28858).
 
-redis-py makes, authenticates, checks and parses the connection. Its
-retries are not used: a command is sent again only if it was certainly
-not applied, or changes nothing.
+redis-py makes, authenticates and checks the connection. Its retries are
+not used: a command is sent again only if it was certainly not applied, or
+changes nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Iterable
 from typing import Any
 
-from hiredis import pack_command
-from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.asyncio.connection import ConnectionPool
+from redis.exceptions import NoScriptError, RedisError
 
-from ..errors import StoreError
 from ..events import logger
-from ..forks import CLOSED, tell_of_forks, used_elsewhere
+from ..forks import CLOSED, OneLoop
+from .redis_requests import Command, Request, demoted, fail, pack
 from .redis_scripts import Script
-
-Command = tuple[str | bytes | int, ...]
+from .redis_wire import Lease, Wire
 
 #: Seconds beyond the timeout in which replies that are there already are read.
 _LAST_LOOK = 0.02
-#: A replica says these to what only a primary may do.
-_DEMOTED = frozenset({"ReadOnlyError", "READONLY", "MasterDownError", "MASTERDOWN"})
-_IN_SCRIPT = re.compile(r"@user_script: ?\d+: -?([A-Z]+)")
+_LATE = "the session store did not answer in time"
 
 
-class _Request:
-    """Commands whose replies belong together, and who waits for them."""
-
-    __slots__ = ("commands", "data", "future", "repeatable")
-
-    def __init__(
-        self, commands: tuple[Command, ...], future: asyncio.Future[list[Any]], repeatable: bool
-    ) -> None:
-        self.commands = commands
-        # Packed here, in the caller's task: what cannot be packed, such as
-        # a lone surrogate, must not fail the others of the batch.
-        self.data = _pack(commands)
-        self.future = future
-        self.repeatable = repeatable
-
-
-class Pipe:
+class Pipe(OneLoop):
     """Sends commands through a connection pool, one batch at a time.
 
     Args:
@@ -60,46 +38,64 @@ class Pipe:
         timeout: seconds within which a batch is answered, connecting
             included. Late: the connection is dropped, and everybody who
             waits is told.
+        shared: others use the pool, so a connection is given back as soon
+            as nothing is under way; else when nothing was for a while.
     """
 
-    def __init__(self, pool: ConnectionPool, timeout: float) -> None:
+    def __init__(self, pool: ConnectionPool, timeout: float, *, shared: bool = False) -> None:
         self._timeout = timeout
-        self._queue: list[_Request] = []
-        self._task: asyncio.Task[None] | None = None
-        self._pool = pool
-        self._loop: object = None  # what it is used in; else CLOSED, or what spoilt it
-        tell_of_forks(self)
-        self._scripts: dict[str, str] = {}
+        self._queue: list[Request] = []
+        self._sent: list[Request] = []  # the batch under way
+        self._wire: Wire | None = None
+        self._task: asyncio.Task[None] | None = None  # connects, or gives back
+        self._flushing = False  # at the end of this turn of the loop
+        self._alone = False  # the last batch was of one request
+        self._due = 0.0  # when the batch under way is late
+        self._late = False  # it is; one last look is under way
+        self._used = False  # since the timer was set
+        self._timer: asyncio.TimerHandle | None = None
+        self._lease, self._shared = Lease(pool), shared
+        super().__init__("RedisStore")
 
     def renew(self, pool: ConnectionPool) -> None:
         """Go on with a pool that no event loop has used, but not before `open()`."""
-        self._pool, self._loop = pool, CLOSED
-
-    def open(self) -> None:
-        """Take questions again after `renew()`."""
-        if self._loop is CLOSED:
-            self._loop = None
+        self._lease, self._loop = Lease(pool), CLOSED
 
     def forked(self) -> None:
-        """See `forks.py`: every connection that there is, is the parent's."""
-        held = ("_available_connections", "_in_use_connections")
-        used = self._loop not in (None, CLOSED)
-        if used or any(getattr(self._pool, name, None) for name in held):
+        if self.used or self._lease.used:
             self._loop, self._task, self._queue = "forked", None, []
+            self._sent, self._wire, self._timer = [], None, None
 
-    def bind(self, script: Script) -> str:
-        """Remember a script's source, in case the server does not; return its SHA-1."""
-        self._scripts[script.sha] = script.source
-        return script.sha
+    def ask(
+        self, *command: str | bytes | int, repeatable: bool = False
+    ) -> asyncio.Future[list[Any]]:
+        """Send a command; see `ask_packed`."""
+        return self.ask_packed(pack(command), 1, repeatable=repeatable)
 
-    async def ask(self, *commands: Command, repeatable: bool = False) -> list[Any]:
-        """Send commands and return their replies, in order.
+    def run(
+        self, script: Script, *arguments: str | bytes | int, repeatable: bool = False
+    ) -> asyncio.Future[list[Any]]:
+        """Run a script; see `ask_packed`. Arguments: how many keys, keys, ARGV."""
+        data = pack(("EVALSHA", script.sha, *arguments))
+        return self.ask_packed(data, 1, repeatable=repeatable, in_full=(script, arguments))
+
+    def ask_packed(
+        self,
+        data: bytes,
+        count: int,
+        *,
+        repeatable: bool = False,
+        in_full: tuple[Script, Command] | None = None,
+    ) -> asyncio.Future[list[Any]]:
+        """Send packed commands; the future has their replies, in order.
 
         An error that Redis replies with is in the list, not raised.
 
         Args:
+            count: how many commands `data` is.
             repeatable: they change nothing, so they may be sent again if
                 the connection breaks.
+            in_full: the script and its arguments, if it is an EVALSHA.
 
         Raises:
             StoreError: no connection, no answer in time, or it broke.
@@ -109,172 +105,196 @@ class Pipe:
         if loop is not self._loop:
             self._check_loop(loop)
         future: asyncio.Future[list[Any]] = loop.create_future()
-        self._queue.append(_Request(commands, future, repeatable))
-        if self._task is None:
-            self._task = loop.create_task(self._work())
-        return await future
+        self._queue.append(Request(data, count, future, repeatable, in_full))
+        if not (self._sent or self._flushing or self._task):
+            if self._alone and self._wire is not None:  # a lonely client: nobody to wait for
+                self._flush()
+            else:
+                self._flushing = True
+                loop.call_soon(self._flush)
+        return future
 
-    def _check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._loop is CLOSED:
-            raise StoreError("the session store is closed")
-        if self._loop is not None:
-            raise used_elsewhere("RedisStore")
-        self._loop = loop
+    # -- a batch: sent, answered, or lost ------------------------------------
 
-    async def _work(self) -> None:
-        """Send batch after batch until nobody waits any more."""
-        # The pool's checks cost as much as two commands, so a connection
-        # is kept from batch to batch; after a failure there is another.
-        connection: AbstractConnection | None = None
-        loop = asyncio.get_running_loop()
-        try:
-            while self._queue:
-                batch, self._queue = self._queue, []
-                held, connection = connection, None
-                try:
-                    async with asyncio.timeout(None) as limit:
-                        due = loop.time() + self._timeout
-                        timer = loop.call_at(due, self._last_look, limit, due)
-                        try:
-                            connection = await self._serve(held, batch)
-                        finally:
-                            timer.cancel()
-                except TimeoutError:
-                    # What queued up behind a dead server has waited long
-                    # enough too.
-                    batch += self._queue
-                    self._queue = []
-                    _fail(batch, "the session store did not answer in time", None)
-                except (RedisError, OSError) as error:
-                    _fail(batch, "the session store cannot be reached", error)
-                except Exception as error:
-                    # Whatever it was, those who wait must not wait forever.
-                    logger.exception("the Redis client failed")
-                    _fail(batch, "the session store cannot be used", error)
-                    await self.drop()
-                except asyncio.CancelledError:
-                    _fail(batch + self._queue, "the session store was closed", None)
-                    self._queue = []
-                    raise
-        finally:
-            self._task = None
-            if connection is not None:
-                await self._pool.release(connection)
+    def _flush(self) -> None:
+        """Send what is queued, unless a batch is under way."""
+        self._flushing = False
+        if self._wire is not None and self._wire.closing:
+            self._part(self._loop.time() + self._timeout)  # nothing of the queue was sent
+        if not self._queue or self._sent or self._task is not None:
+            return
+        if self._wire is None:
+            self._task = self._loop.create_task(self._connect(self._loop.time() + self._timeout))
+        else:
+            self._send(self._wire, self._loop.time() + self._timeout)
 
-    def _last_look(self, limit: asyncio.Timeout, due: float) -> None:
-        """Time is up, but a loop that was busy may not have read what has come."""
-        now = asyncio.get_running_loop().time()
-        limit.reschedule(now + _LAST_LOOK + min(now - due, self._timeout))
+    def _send(self, wire: Wire, due: float) -> None:
+        batch = self._sent = self._queue
+        self._queue = []
+        self._alone = len(batch) == 1
+        self._due, self._late, self._used = due, False, True
+        if self._timer is None:
+            # One for all batches, or each would pay for its own.
+            self._timer = self._loop.call_at(due, self._on_timer)
+        if self._alone:
+            wire.ask(batch[0].data, batch[0].count)
+        else:
+            data = b"".join([request.data for request in batch])
+            wire.ask(data, sum([request.count for request in batch]))
 
-    async def _serve(
-        self, connection: AbstractConnection | None, batch: list[_Request]
-    ) -> AbstractConnection:
-        """Serve a batch and return the connection that did; one that fails is let go."""
-        if connection is None:
-            # redis-py's decorator hides its types; so does that of aclose().
-            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py hides its types
-        try:
-            await self._try(connection, batch)
-        except BaseException:
-            await self._pool.release(connection)
-            raise
-        return connection
-
-    async def _try(self, connection: AbstractConnection, batch: list[_Request]) -> None:
-        try:
-            await self._exchange(connection, batch)
-        except (RedisError, OSError) as error:
-            # It broke under us. What changes nothing is asked once more,
-            # on a new connection; the rest may have been applied.
-            _fail([r for r in batch if not r.repeatable], "the session store hung up", error)
-            await connection.disconnect()
-            again = [request for request in batch if request.repeatable]
-            if again:
-                await self._exchange(connection, again)
-
-    async def _exchange(self, connection: AbstractConnection, batch: list[_Request]) -> None:
-        """Write every command, read every reply, hand them out."""
-        commands = [command for request in batch for command in request.commands]
-        data = b"".join([request.data for request in batch])
-        replies = await self._round_trip(connection, data, len(commands))
-        errors = [i for i, reply in enumerate(replies) if isinstance(reply, ResponseError)]
-        missing = [i for i in errors if isinstance(replies[i], NoScriptError)]
-        if missing:
-            # Nothing was applied, so these may be sent again, in full.
-            sources = [
-                ("EVAL", self._scripts[str(commands[i][1])], *commands[i][2:]) for i in missing
-            ]
-            answers = await self._round_trip(connection, _pack(sources), len(sources))
-            for i, answer in zip(missing, answers, strict=True):
-                replies[i] = answer
+    def _on_replies(self, replies: list[Any], errors: bool) -> None:
+        """The batch is answered: hand the replies out, and send the next."""
+        batch, self._sent = self._sent, []
         start = 0
         for request in batch:
-            end = start + len(request.commands)
+            end = start + request.count
             if not request.future.done():
-                request.future.set_result(replies[start:end])
+                if errors and isinstance(replies[start], NoScriptError):
+                    # Nothing was applied, so it may be sent again, in full.
+                    request.spell_out()
+                    self._queue.insert(0, request)
+                else:
+                    request.future.set_result(replies[start:end])
             start = end
-        if errors and any(_code(replies[i]) in _DEMOTED for i in errors):
-            # It was the primary once. Where the address leads now, we learn
-            # by connecting again.
-            await connection.disconnect()
+        if errors and any(map(demoted, replies)):
+            # It was the primary once. Where the address leads now, connecting tells.
+            self._part(self._loop.time() + self._timeout)
+        if self._queue:
+            self._flush()
+        elif self._shared:
+            # After those who were answered just now, who may ask again.
+            self._loop.call_soon(self._give_back)
 
-    async def _round_trip(
-        self, connection: AbstractConnection, data: bytes, count: int
-    ) -> list[Any]:
-        writer = connection._writer
-        if writer is not None and writer.is_closing():
-            # It was reset a moment ago. In Python 3.12 and its next releases
-            # a write would now leave the file's number registered with the
-            # event loop, and the next socket that gets it hangs (gh-136234).
-            await connection.disconnect()
-            raise ConnectionError("the connection was reset")
-        await connection.send_packed_command(data)
-        replies: list[Any] = []
-        for _ in range(count):
-            try:
-                replies.append(await connection.read_response())
-            except ResponseError as error:
-                replies.append(error)
-        return replies
+    def _on_break(self, wire: Wire, error: BaseException) -> None:
+        """It broke under us.
+
+        What changes nothing is asked once more, on a new connection; the
+        rest may have been applied.
+        """
+        if wire is not self._wire:
+            return  # we have let it go ourselves
+        batch, self._sent = self._sent, []
+        fail([r for r in batch if not r.repeatable], "the session store hung up", error)
+        again = [request for request in batch if request.repeatable]
+        for request in again:
+            request.repeatable = False
+        self._queue[:0] = again
+        self._part(self._due if again else self._loop.time() + self._timeout)
+
+    def _on_timer(self) -> None:
+        self._timer, now = None, self._loop.time()
+        if self._sent and now >= self._due and self._late:
+            # What queued up behind a dead server has waited long enough too.
+            self._fail(_LATE)
+            self._part(now + self._timeout)
+            return
+        if self._sent and now >= self._due:
+            # Time is up, but a loop that was busy may not have read what has come.
+            self._late = True
+            again = self._last_look(now, self._due)
+        elif self._sent:
+            again = self._due
+        elif self._used:
+            self._used, again = False, now + self._timeout
+        else:
+            self._give_back()
+            return
+        self._timer = self._loop.call_at(again, self._on_timer)
+
+    # -- the connection --------------------------------------------------------
+
+    async def _connect(self, due: float) -> None:
+        """Get a connection for what is queued, and send it; else tell those who wait."""
+        try:
+            async with asyncio.timeout(None) as limit:
+                timer = self._loop.call_at(
+                    due, lambda: limit.reschedule(self._last_look(self._loop.time(), due))
+                )
+                try:
+                    await self._lease.settle()
+                    if self._queue:
+                        self._wire = await self._lease.take(self._on_replies, self._on_break)
+                finally:
+                    timer.cancel()
+        except TimeoutError:
+            self._fail(_LATE)
+        except (RedisError, OSError) as error:
+            self._fail("the session store cannot be reached", error)
+        except Exception as error:
+            # Whatever it was, those who wait must not wait forever.
+            logger.exception("the Redis client failed")
+            self._fail("the session store cannot be used", error)
+            await self.drop()
+        except asyncio.CancelledError:
+            self._fail("the session store was closed")
+            raise
+        finally:
+            self._task = None
+        if self._wire is None:
+            self._flush()  # for those who have come meanwhile
+        elif self._queue:
+            self._send(self._wire, due)
+        else:
+            self._give_back()
+
+    def _last_look(self, now: float, due: float) -> float:
+        """Return until when to wait for what a loop that was busy has not read yet."""
+        return now + _LAST_LOOK + min(now - due, self._timeout)
+
+    def _part(self, due: float) -> None:
+        """Let the connection go; it cannot be trusted, or leads to the wrong server.
+
+        Args:
+            due: when what is queued is late.
+        """
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            self._lease.abandon(wire)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._task is None:
+            self._task = self._loop.create_task(self._connect(due))
+
+    def _give_back(self) -> None:
+        """Let others use the connection, unless something is under way."""
+        if self._wire is not None and not (self._sent or self._queue):
+            wire, self._wire = self._wire, None
+            self._task = self._loop.create_task(self._release(wire))
+
+    async def _release(self, wire: Wire) -> None:
+        try:
+            await self._lease.give_back(wire)
+        finally:
+            self._task = None
+            self._flush()
 
     async def drop(self) -> None:
         """Close every connection of the pool; they can no longer be trusted."""
-        await self._pool.disconnect(inuse_connections=True)
+        if self._wire is not None:
+            self._on_break(self._wire, RedisError("the connections were dropped"))
+        await self._lease.pool.disconnect(inuse_connections=True)
 
     async def close(self) -> None:
-        """Finish the batch under way and stop."""
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=self._timeout)
+        """Finish what is under way and stop."""
+        waiting = [request.future for request in (*self._sent, *self._queue)]
+        if waiting:
+            await asyncio.wait(waiting, timeout=self._timeout)
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+        if self._sent:
+            self._fail("the session store was closed")
+            self._part(0.0)
+        self._give_back()
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._lease.settle()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
-
-def raise_error(reply: Any) -> Any:
-    """Return a reply; raise StoreError if it is an error, with its code only."""
-    if isinstance(reply, ResponseError):
-        raise StoreError(f"the session store refused a command ({_code(reply)})") from reply
-    return reply
-
-
-def _code(error: ResponseError) -> str:
-    """Return the first word of what Redis said, or the name of redis-py's class for it."""
-    # redis-py takes the code off the errors that it has a class for;
-    # Redis before 7 hides that of an error inside a script.
-    inside = _IN_SCRIPT.search(str(error))
-    if inside is not None:
-        return inside[1]
-    return str(error).split(" ")[0] if type(error) is ResponseError else type(error).__name__
-
-
-def _pack(commands: Iterable[Command]) -> bytes:
-    # hiredis takes bytes too, but its stub does not say so.
-    return b"".join([pack_command(command) for command in commands])  # type: ignore[arg-type]  # bytes too, as said above
-
-
-def _fail(batch: list[_Request], message: str, cause: BaseException | None) -> None:
-    for request in batch:
-        if not request.future.done():
-            error = StoreError(message)
-            error.__cause__ = cause
-            request.future.set_exception(error)
+    def _fail(self, message: str, cause: BaseException | None = None) -> None:
+        """Tell all who wait, but for those who come from here on."""
+        batch, self._sent, self._queue = self._sent + self._queue, [], []
+        fail(batch, message, cause)

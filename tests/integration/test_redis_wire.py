@@ -1,0 +1,215 @@
+"""How commands travel to Redis: in whose batch, on whose connection, and back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from tests.support.sites import eventually, raw_redis, until
+from tornado_shared_session import RedisStore, StoreError
+from tornado_shared_session.record import Delta
+from tornado_shared_session.stores.redis_pipe import Pipe
+from tornado_shared_session.stores.redis_requests import pack
+from tornado_shared_session.stores.redis_scripts import Script
+from tornado_shared_session.testing import RedisServer
+from tornado_shared_session.testing.store_contract import stored
+
+pytestmark = pytest.mark.redis
+
+
+@asynccontextmanager
+async def piped(url: str, *, shared: bool = False, **options: Any) -> AsyncIterator[Pipe]:
+    """A pipe on a pool of its own."""
+    client = redis.asyncio.Redis.from_url(url, **options)
+    pipe = Pipe(client.connection_pool, 1.0, shared=shared)
+    yield pipe
+    await pipe.close()
+    await client.aclose()
+
+
+async def ids_of_clients(pipe: Pipe, count: int) -> list[int]:
+    """Return on which connection each of some commands was asked, one after the other."""
+    return [(await pipe.ask("CLIENT", "ID"))[0] for _ in range(count)]
+
+
+async def test_what_the_wire_uses_of_redis_py_is_still_there(redis_url: str) -> None:
+    """Its private names, of a connection that was just made."""
+    async with raw_redis(redis_url) as client:
+        connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py hides its types
+        try:
+            assert isinstance(connection._reader, asyncio.StreamReader)
+            assert isinstance(connection._writer, asyncio.StreamWriter)
+            assert callable(connection._parser.parse_error)
+            assert hasattr(client.connection_pool, "_available_connections")
+            assert hasattr(client.connection_pool, "_in_use_connections")
+        finally:
+            await client.connection_pool.release(connection)
+
+
+async def test_what_is_asked_in_one_turn_travels_together(redis_url: str) -> None:
+    """And what is asked while it is under way travels with the next; each gets its own reply."""
+    async with piped(redis_url) as pipe:
+        sent: list[int] = []
+        await pipe.ask("PING")
+        wire: Any = pipe._wire
+        ask = wire.ask
+
+        def counted(data: bytes, count: int) -> None:
+            sent.append(count)
+            ask(data, count)
+
+        wire.ask = counted
+        first = asyncio.gather(*(pipe.ask("ECHO", f"a{n}") for n in range(20)))
+        await until(lambda: sent)
+        second = asyncio.gather(*(pipe.ask("ECHO", f"b{n}") for n in range(20)))
+        assert await first == [[b"a%d" % n] for n in range(20)]
+        assert await second == [[b"b%d" % n] for n in range(20)]
+        assert sum(sent) == 40
+        assert len(sent) <= 3
+
+
+async def test_a_lonely_command_is_sent_at_once(redis_url: str) -> None:
+    """It waits for no end of the turn, once the one before was lonely too."""
+    async with piped(redis_url) as pipe:
+        await pipe.ask("PING")
+        await pipe.ask("PING")
+        asked = pipe.ask("PING")
+        assert pipe._sent
+        assert not pipe._queue
+        assert await asked in ([b"PONG"], ["PONG"])
+
+
+async def test_a_script_that_redis_does_not_know_is_spelled_out(redis_url: str) -> None:
+    """Among others of its batch, and only then."""
+    script = Script(f"return {{KEYS[1], ARGV[1], '{id(redis_url)}'}}")
+    async with piped(redis_url) as pipe:
+        asked = [pipe.ask("ECHO", "before"), pipe.run(script, 1, "key", "one")]
+        asked += [pipe.run(script, 1, "key", "two"), pipe.ask("ECHO", "after")]
+        replies = [reply for (reply,) in await asyncio.gather(*asked)]
+        assert replies[0] == b"before"
+        assert [reply[:2] for reply in replies[1:3]] == [[b"key", b"one"], [b"key", b"two"]]
+        assert replies[3] == b"after"
+        asked = [pipe.run(script, 1, "key", "three")]
+        assert not asked[0].done()
+        assert (await asked[0])[0][1] == b"three"
+
+
+async def test_replies_larger_than_a_read_come_whole(redis_url: str, prefix: str) -> None:
+    """Redis sends three megabytes; they are read in many pieces."""
+    async with piped(redis_url) as pipe:
+        large = b"x" * 3_000_000
+        await pipe.ask("SET", prefix + "large", large, "EX", 60)
+        replies = await asyncio.gather(*(pipe.ask("GET", prefix + "large") for _ in range(3)))
+        assert replies == [[large]] * 3
+
+
+async def test_a_reply_that_nobody_asked_for_ends_the_connection(redis_url: str) -> None:
+    """Whose it is cannot be told, so nobody gets it, and no later one either (C1)."""
+    async with piped(redis_url) as pipe:
+        (before,) = await ids_of_clients(pipe, 1)
+        wire: Any = pipe._wire
+        wire._transport.write(pack(("ECHO", "nobody's")))
+        await until(lambda: pipe._wire is not wire)
+        (after,) = await ids_of_clients(pipe, 1)
+        assert after != before
+
+
+async def test_garbage_is_no_reply(redis_url: str) -> None:
+    """Those who wait are told, and the next is answered on another connection (R8)."""
+    async with piped(redis_url) as pipe:
+        await pipe.ask("PING")
+        wire: Any = pipe._wire
+        asked = pipe.ask("PING")
+        wire._view[:3] = b"?!?"
+        wire.buffer_updated(3)
+        with pytest.raises(StoreError):
+            await asked
+        assert await pipe.ask("ECHO", "fine") == [b"fine"]
+        assert pipe._wire is not wire
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_messages_that_answer_nothing_are_passed_over(redis_url: str, protocol: int) -> None:
+    """RESP3's pushes, which an application's own client may have asked for."""
+    async with piped(redis_url, protocol=protocol) as pipe, raw_redis(redis_url) as other:
+        key = f"pushed:{protocol}"
+        if protocol == 3:
+            await pipe.ask("CLIENT", "TRACKING", "ON")
+        await pipe.ask("GET", key)
+        wire = pipe._wire
+        await other.set(key, "changed", ex=60)
+        assert await pipe.ask("ECHO", "mine") == [b"mine"]
+        assert await pipe.ask("GET", key) == [b"changed"]
+        assert pipe._wire is wire
+
+
+async def test_a_connection_that_redis_closes_is_noticed_at_once(redis_url: str) -> None:
+    """While nothing is under way; so not even a write that comes next fails."""
+    async with piped(redis_url) as pipe, raw_redis(redis_url) as other:
+        (id,) = await ids_of_clients(pipe, 1)
+        await other.client_kill_filter(_id=id)  # type: ignore[arg-type]  # redis-py says str
+        await until(lambda: pipe._wire is None)
+        assert (await ids_of_clients(pipe, 1)) != [id]
+
+
+async def test_a_pool_that_others_use_gets_its_connection_back_at_once(
+    redis_url: str, prefix: str
+) -> None:
+    """With room for one only, the application and two stores take turns."""
+    pool = redis.asyncio.BlockingConnectionPool.from_url(redis_url, max_connections=1, timeout=5)
+    client = redis.asyncio.Redis.from_pool(pool)
+    stores = [RedisStore(client, prefix=prefix) for _ in range(2)]
+    id = await stored(stores[0])
+
+    async def work(store: RedisStore, key: bytes) -> None:
+        for _ in range(20):
+            assert await store.load(id) is not None
+            await store.commit(Delta(id, 1, 0, set={key: b"1"}))
+            assert await client.echo("mine") == b"mine"
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(work(store, b"%d" % n) for n, store in enumerate(stores)))
+    for store in stores:
+        await store.close()
+    await client.aclose()
+
+
+async def test_a_pool_of_its_own_gets_its_connection_back_when_nothing_is_asked(
+    redis_url: str,
+) -> None:
+    """Redis-py's streams work on it as before."""
+    client = redis.asyncio.Redis.from_url(redis_url)
+    pipe = Pipe(client.connection_pool, 0.1)
+    (id,) = await ids_of_clients(pipe, 1)
+    await until(lambda: pipe._wire is None)
+    assert await client.client_id() == id
+    assert await client.echo("x" * 100_000) == b"x" * 100_000
+    assert await ids_of_clients(pipe, 1) == [id]
+    await pipe.close()
+    await client.aclose()
+
+
+async def test_closing_finishes_what_is_under_way(own_redis: RedisServer) -> None:
+    """If it is answered in time; else whoever waits is told."""
+    async with piped(own_redis.url) as pipe:
+        await pipe.ask("PING")
+        asked = [pipe.ask("ECHO", "a"), pipe.ask("ECHO", "b")]
+        await pipe.close()
+        assert await asyncio.gather(*asked) == [[b"a"], [b"b"]]
+        own_redis.pause()
+        late = pipe.ask("PING")
+        await pipe.close()
+        with pytest.raises(StoreError):
+            await late
+        own_redis.resume()
+
+    async def gone() -> bool:
+        async with raw_redis(own_redis.url) as other:
+            return len(await other.client_list()) == 1
+
+    await eventually(gone)
