@@ -6,9 +6,9 @@ way the response is put aside as it was, and the handler is put into the
 state in which Tornado's own method would have left it: what it does to
 its response afterwards has no effect, or fails, as usual.
 
-The only file that reaches into RequestHandler's private state;
-`tests/unit/test_response.py` fails when that goes. It knows nothing of
-sessions: whether and what to save is for the subclass to say.
+It and `response_held.py` are the only files that reach into
+RequestHandler's private state; `tests/unit/test_response.py` fails when
+that goes. They know nothing of sessions: whether and what to save is for the subclass to say.
 """
 
 from __future__ import annotations
@@ -17,91 +17,31 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from tornado.concurrent import chain_future
-from tornado.httputil import HTTPHeaders
 from tornado.log import app_log
 from tornado.web import RequestHandler
+
+from .response_held import Chunk, Held
 
 if TYPE_CHECKING:
     _Handler = RequestHandler
 else:
     _Handler = object
 
-_Chunk = str | bytes | dict[str, Any] | None  # what finish() takes
+
+class _Later:
+    """What stands in `_auto_finish`: false, so that Tornado leaves it to us."""
+
+    def __bool__(self) -> bool:
+        return False
 
 
-class _Held:
-    """A response put aside, as it was when the handler sent it.
-
-    Attributes:
-        chunk: what `finish()` was given. It goes on to the `finish()` of
-            the next class, which may make something of it.
-        outcome: what the handler may await.
-        flushes: `flush()` put it aside, else `finish()`.
-        finishes: `finish()` was called.
-        head_left: the head had left before.
-        task: saves, then sends.
-    """
-
-    __slots__ = (
-        "_body",
-        "_cookies",
-        "_headers",
-        "_reason",
-        "_rest",
-        "chunk",
-        "finishes",
-        "flushes",
-        "head_left",
-        "outcome",
-        "status",
-        "task",
-    )
-
-    def __init__(self, handler: RequestHandler, finishes: bool, chunk: _Chunk = None) -> None:
-        self.outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.outcome.add_done_callback(_retrieve)  # nobody has to await it
-        self.task: asyncio.Task[None] | None = None
-        self.chunk = chunk
-        self.flushes = not finishes
-        self.finishes = finishes
-        self.head_left = handler._headers_written
-        self.status, self._reason = handler._status_code, handler._reason
-        # Taken rather than copied: this is every request that writes.
-        self._headers, handler._headers = handler._headers, HTTPHeaders()
-        self._body, handler._write_buffer = handler._write_buffer, []
-        self._rest: list[bytes] = []
-        self._cookies = handler.__dict__.pop("_new_cookie", None)
-        handler._headers_written = True
-        handler._finished = finishes
-
-    def flush_more(self, handler: RequestHandler) -> None:
-        """Send what was written since along with the rest."""
-        self._body += handler._write_buffer
-        handler._write_buffer = []
-
-    def finish(self, handler: RequestHandler, chunk: _Chunk) -> None:
-        """Nothing can be written any more."""
-        self.chunk = chunk
-        self._rest, handler._write_buffer = handler._write_buffer, []
-        self.finishes = handler._finished = True
-
-    def restore(self, handler: RequestHandler) -> list[bytes]:
-        """Put it back; return what was written, but not flushed, since."""
-        handler._status_code, handler._reason = self.status, self._reason
-        handler._headers = self._headers
-        handler.__dict__.pop("_new_cookie", None)
-        if self._cookies is not None:
-            handler._new_cookie = self._cookies
-        handler._headers_written, handler._finished = self.head_left, False
-        later = self._rest + handler._write_buffer
-        handler._write_buffer = self._body
-        return later
+_LATER: Any = _Later()
 
 
 class SavedResponse(_Handler):
     """A `RequestHandler` whose response head leaves after a save."""
 
-    _session_held: _Held | None = None
+    _session_held: Held | None = None
     _session_flush_failed: tuple[Exception, int] | None = None  # and the status it had
     _session_gave_up = False  # what is sent now is the error page of a failed save
 
@@ -152,11 +92,39 @@ class SavedResponse(_Handler):
     # In Tornado's place.
 
     async def _execute(self, *args: Any, **kwargs: Any) -> None:
+        if self._auto_finish and self._prepared_future is None:  # not of a streamed body
+            # Tornado would call finish() where a save cannot be awaited, so
+            # it would need a task of its own: 4 us with each that writes.
+            self._auto_finish = _LATER
         await super()._execute(*args, **kwargs)
+        if self._auto_finish is _LATER and not self._finished:
+            held = self._session_auto_finish()
+            if held is not None:
+                held.task = asyncio.current_task()
+                await self._session_release(held)
+                return
         if self._session_held is None and self._finished:
             self._session_ended()
 
-    def finish(self, chunk: _Chunk = None) -> asyncio.Future[None]:
+    def _handle_request_exception(self, e: BaseException) -> None:
+        self._auto_finish = False  # this finishes
+        super()._handle_request_exception(e)
+
+    def _session_auto_finish(self) -> Held | None:
+        """Finish as Tornado does when a method has returned; return what a save holds back."""
+        try:
+            if self._session_held is not None or type(self).finish is not SavedResponse.finish:
+                self.finish()
+            elif self._session_waits():
+                self._session_held = Held(self, True)
+                return self._session_held
+            else:
+                super().finish()
+        except Exception as error:
+            self._session_answer(error)
+        return None
+
+    def finish(self, chunk: Chunk = None) -> asyncio.Future[None]:
         """Finish the response, once what it depends on is stored.
 
         The future resolves when the response is sent, and raises what
@@ -166,7 +134,7 @@ class SavedResponse(_Handler):
         if held is None:
             if self._finished or not self._session_waits():
                 return super().finish(chunk)
-            return self._session_hold(_Held(self, True, chunk))
+            return self._session_hold(Held(self, True, chunk))
         if not self._finished:
             held.finish(self, chunk)
         return held.outcome
@@ -184,7 +152,7 @@ class SavedResponse(_Handler):
         if self._headers_written:
             return super().flush(include_footers)
         if not include_footers and self._session_waits():  # finish() has waited
-            return self._session_hold(_Held(self, False))
+            return self._session_hold(Held(self, False))
         return self._session_send_head(include_footers)
 
     # How.
@@ -204,12 +172,12 @@ class SavedResponse(_Handler):
         failed = self._session_flush_failed
         return failed[0] if failed is not None and failed[1] == status else None
 
-    def _session_hold(self, held: _Held) -> asyncio.Future[None]:
+    def _session_hold(self, held: Held) -> asyncio.Future[None]:
         self._session_held = held
         held.task = asyncio.get_running_loop().create_task(self._session_release(held))
         return held.outcome
 
-    async def _session_release(self, held: _Held) -> None:
+    async def _session_release(self, held: Held) -> None:
         failure: BaseException | None = self._session_refused(held.status)
         if failure is None:
             try:
@@ -234,17 +202,23 @@ class SavedResponse(_Handler):
             else:
                 self._write_buffer += later
                 self._session_flush_failed = (error, held.status)
+            outcome = held.awaited
             if isinstance(error, asyncio.CancelledError):
-                held.outcome.cancel()
+                if outcome is not None:
+                    outcome.cancel()
                 raise
-            if not held.outcome.done():
-                held.outcome.set_exception(error)
+            if outcome is not None and not outcome.done():
+                outcome.set_exception(error)
         else:
-            chain_future(sent, held.outcome)
+            if held.awaited is not None:
+                chain_future(sent, held.awaited)
 
     def _session_fail(self, error: BaseException) -> None:
         """Answer with an error page, as Tornado does when a handler raises."""
         self._session_gave_up = True
+        self._session_answer(error)
+
+    def _session_answer(self, error: BaseException) -> None:
         try:
             self._handle_request_exception(error)
         except Exception:  # as Tornado: the page for an error may raise too
@@ -255,8 +229,3 @@ class SavedResponse(_Handler):
         sent = super().flush(include_footers)
         self._session_announce()
         return sent
-
-
-def _retrieve(outcome: asyncio.Future[None]) -> None:
-    if not outcome.cancelled():
-        outcome.exception()

@@ -1,0 +1,95 @@
+"""A response put aside while what it depends on is stored: `Held`.
+
+Whether and when is the business of `response.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from tornado.httputil import HTTPHeaders
+from tornado.web import RequestHandler
+
+Chunk = str | bytes | dict[str, Any] | None  # what finish() takes
+
+
+class Held:
+    """A response put aside, as it was when the handler sent it.
+
+    Attributes:
+        chunk: what `finish()` was given. It goes on to the `finish()` of
+            the next class, which may make something of it.
+        awaited: what the handler may await, if it was given it.
+        flushes: `flush()` put it aside, else `finish()`.
+        finishes: `finish()` was called.
+        head_left: the head had left before.
+        task: saves, then sends.
+    """
+
+    __slots__ = (
+        "_body",
+        "_cookies",
+        "_headers",
+        "_reason",
+        "_rest",
+        "awaited",
+        "chunk",
+        "finishes",
+        "flushes",
+        "head_left",
+        "status",
+        "task",
+    )
+
+    def __init__(self, handler: RequestHandler, finishes: bool, chunk: Chunk = None) -> None:
+        self.awaited: asyncio.Future[None] | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.chunk = chunk
+        self.flushes = not finishes
+        self.finishes = finishes
+        self.head_left = handler._headers_written
+        self.status, self._reason = handler._status_code, handler._reason
+        # Taken rather than copied: this is every request that writes.
+        self._headers, handler._headers = handler._headers, HTTPHeaders()
+        self._body, handler._write_buffer = handler._write_buffer, []
+        self._rest: list[bytes] = []
+        self._cookies = handler.__dict__.pop("_new_cookie", None)
+        handler._headers_written = True
+        handler._finished = finishes
+
+    @property
+    def outcome(self) -> asyncio.Future[None]:
+        """What the handler may await."""
+        if self.awaited is None:
+            self.awaited = asyncio.get_running_loop().create_future()
+            self.awaited.add_done_callback(_retrieve)  # nobody has to
+        return self.awaited
+
+    def flush_more(self, handler: RequestHandler) -> None:
+        """Send what was written since along with the rest."""
+        self._body += handler._write_buffer
+        handler._write_buffer = []
+
+    def finish(self, handler: RequestHandler, chunk: Chunk) -> None:
+        """Nothing can be written any more."""
+        self.chunk = chunk
+        self._rest, handler._write_buffer = handler._write_buffer, []
+        self.finishes = handler._finished = True
+
+    def restore(self, handler: RequestHandler) -> list[bytes]:
+        """Put it back; return what was written, but not flushed, since."""
+        handler._status_code, handler._reason = self.status, self._reason
+        handler._headers = self._headers
+        handler.__dict__.pop("_new_cookie", None)
+        if self._cookies is not None:
+            handler._new_cookie = self._cookies
+        handler._headers_written, handler._finished = self.head_left, False
+        later = self._rest + handler._write_buffer
+        handler._write_buffer = self._body
+        return later
+
+
+def _retrieve(outcome: asyncio.Future[None]) -> None:
+    if not outcome.cancelled():
+        outcome.exception()
