@@ -26,6 +26,8 @@ _MOST = 4  # credentials that are returned; a browser has one, perhaps two
 # Cookies of our name whose signature is verified. A neighbouring host can
 # plant some for the whole domain, and they must not hide the real one.
 _MOST_LOOKED_AT = 64
+_REMEMBERED = 1024  # Cookie headers
+_LONGEST = 4096  # bytes of one that is remembered
 
 
 class Credentials(Protocol):
@@ -125,6 +127,7 @@ class SignedCookie:
         self._lifetime = "" if max_age is None else f"; Max-Age={max_age}"
         self._warned = False
         self._signer = Signer(name)
+        self._read: dict[str, list[Credential]] = {}
 
     def __repr__(self) -> str:
         return f"SignedCookie({self.name!r})"
@@ -137,12 +140,27 @@ class SignedCookie:
                 this object.
         """
         self._signer.bind(secret, key_version, self)
+        self._read.clear()
 
     def read(self, request: HTTPServerRequest) -> list[Credential]:
         """Return the verified credentials in the Cookie header, at most four."""
-        values = self._values(request)
-        if not values:
+        headers = request.headers.get_list("Cookie")
+        if not headers:
             return []
+        # A browser sends the same header with each request. What it names is
+        # remembered, as in the signer; never whether that lives.
+        header = headers[0] if len(headers) == 1 else ""
+        known = self._read.get(header)
+        if known is not None:
+            return known
+        found = self._verified(self._values(headers))
+        if found and 0 < len(header) <= _LONGEST:
+            if len(self._read) >= _REMEMBERED:
+                del self._read[next(iter(self._read))]  # the oldest
+            self._read[header] = found
+        return found
+
+    def _verified(self, values: list[str]) -> list[Credential]:
         found: list[Credential] = []
         for value in values:
             credential = self._signer.verify(value)
@@ -161,12 +179,12 @@ class SignedCookie:
         secure = "; Secure" if self._is_secure(handler.request) else ""
         handler.add_header("Set-Cookie", pair + self._head + secure + self._tail)
 
-    def _values(self, request: HTTPServerRequest) -> list[str]:
+    def _values(self, headers: list[str]) -> list[str]:
         # Not `request.cookies`: it strips non-ASCII blanks from names, so
         # that "\xa0session" would shadow "session", and keeps only the
         # last of several cookies.
         values: list[str] = []
-        for header in request.headers.get_list("Cookie"):
+        for header in headers:
             for pair in header.split(";"):
                 name, equals, value = pair.partition("=")
                 if equals and name.strip(" \t") == self.name and len(values) < _MOST_LOOKED_AT:

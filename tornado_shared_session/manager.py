@@ -137,6 +137,8 @@ class SessionManager(UserSessions):
                 continue
             verdict = record.judge(credential, time.time(), self.policy.rotation_grace)
             if verdict is Verdict.LIVE:
+                if len(presented) == 1 and not credential.renew:
+                    return Session(self, record, carrier=carrier)
                 live.append((credential, Session(self, record, carrier=carrier)))
             elif verdict is Verdict.SUPERSEDED:
                 superseded = True
@@ -235,7 +237,7 @@ class SessionManager(UserSessions):
             ttl,
             version,
             changes,
-            tuple(key.encode() for key in deleted),
+            tuple([key.encode() for key in deleted]) if deleted else (),
         )
         try:
             committed = await self.store.commit(delta)

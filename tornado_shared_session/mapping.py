@@ -195,7 +195,8 @@ class TrackedMapping(MutableMapping[str, Any]):
         """The commit succeeded: what was taken is what is stored."""
         self._leaving = set()
         self._stored.update(changes)
-        self._unreadable.difference_update(name.decode() for name in changes)
+        if self._unreadable:
+            self._unreadable.difference_update(name.decode() for name in changes)
         for key in deleted:
             self._stored.pop(key.encode(), None)
 

@@ -52,8 +52,10 @@ class Policy:
         the session early by as much as it is wrong: the deadlines
         themselves are the store's.
         """
+        if self.idle_timeout - ttl < self.touch_interval:
+            return False  # however near the absolute deadline is
         left = created_at + self.absolute_timeout - time.time()
-        return min(self.idle_timeout, left) - ttl >= self.touch_interval
+        return left - ttl >= self.touch_interval
 
 
 def make_policy(

@@ -78,6 +78,9 @@ class MsgpackSerializer:
                 that would not come back, or is nested too deeply.
         """
         try:
+            if type(value) in _PLAIN:
+                plain: bytes = _PACKER.pack(value)
+                return plain
             data: bytes = msgpack.packb(value, default=_PACK[0], strict_types=True)
             if not _is_scalar(data[0]):
                 # Packing accepts more than unpacking does: {1: 2} or
@@ -160,6 +163,10 @@ def _unpack_other(level: int, code: int, data: bytes) -> Any:
 
 
 _COLLECTIONS: dict[int, Any] = {_SET: set, _TUPLE: tuple, _FROZENSET: frozenset}
+
+#: What has no parts, and needs no packer of its own; it is most of what is stored.
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes})
+_PACKER = msgpack.Packer(strict_types=True)
 
 _CONTAINERS = frozenset({list, dict, set, tuple, frozenset})
 

@@ -111,8 +111,9 @@ class SessionMixin(WithManager, SavedResponse):
 
     async def prepare(self) -> None:
         """Load the session, if the client names one."""
-        manager = self.session_manager
-        manager.bind(self.settings)
+        manager, settings = self.session_manager, self.settings
+        if settings is not manager._settings:
+            manager.bind(settings)
         presented = manager.credentials.read(self.request)
         carrier = self._session_carrier = ResponseCarrier(self)
         try:

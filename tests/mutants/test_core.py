@@ -96,15 +96,15 @@ MUTANTS = {
     ),
     "Redis: a commit is tried again": Broken(
         "stores/redis_pipe.py",
-        "_fail([r for r in batch if not r.repeatable]",
-        "for r in batch:\n                r.repeatable = True\n"
-        "            _fail([r for r in batch if not r.repeatable]",
+        "fail([r for r in batch if not r.repeatable]",
+        "for r in batch:\n            r.repeatable = True\n"
+        "        fail([r for r in batch if not r.repeatable]",
         FAULTS + "test_a_lost_reply_is_an_error_and_no_second_try",
     ),
     "Redis: no bound on waiting": Broken(
         "stores/redis_pipe.py",
-        "timer = loop.call_at(due, ",
-        "timer = loop.call_at(due + 3600, ",
+        "self._timer = self._loop.call_at(due, ",
+        "self._timer = self._loop.call_at(due + 3600, ",
         FAULTS + "test_nobody_waits_longer_than_the_bound[black hole]",
     ),
     "memory: a commit takes what is not there for granted": Broken(
@@ -225,8 +225,10 @@ MUTANTS = {
     ),
     "every request moves the deadline": Broken(
         "policy.py",
-        "- ttl >= self.touch_interval",
-        "- ttl >= 0",
+        "touch_interval:\n            return False  # however near the absolute deadline is\n"
+        "        left = created_at + self.absolute_timeout - time.time()\n"
+        "        return left - ttl >= self.touch_interval",
+        "touch_interval:\n            pass\n        return True",
         SAVE + "test_activity_moves_the_deadline_at_most_once_per_interval",
     ),
     "several live sessions: the first one": Broken(
