@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import re
 import uuid
 from collections import Counter
 from functools import partial
@@ -149,6 +150,10 @@ def _unpack_other(level: int, code: int, data: bytes) -> Any:
     if code == _DATETIME:
         text = data.decode()
         value = datetime.datetime.fromisoformat(text.removesuffix("f"))
+        tiny = _TINY_OFFSET.search(text)
+        if tiny is not None:
+            offset = datetime.timedelta(microseconds=int(tiny[1] + tiny[2]))
+            value = value.replace(tzinfo=datetime.timezone(offset))
         return value.replace(fold=1) if text.endswith("f") else value
     if code == _DATE:
         return datetime.date.fromisoformat(data.decode())
@@ -161,6 +166,9 @@ def _unpack_other(level: int, code: int, data: bytes) -> Any:
         return _COLLECTIONS[code](items)
     raise SerializationError(f"unknown extension type {code}, or nested too deeply")
 
+
+#: An offset of less than a second, which fromisoformat() takes for UTC.
+_TINY_OFFSET = re.compile(r"([+-])00:00:00\.(\d{6})f?$")
 
 _COLLECTIONS: dict[int, Any] = {_SET: set, _TUPLE: tuple, _FROZENSET: frozenset}
 

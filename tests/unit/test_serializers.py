@@ -79,6 +79,15 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
         pass
 
 
+@pytest.mark.parametrize("microseconds", [1, -1, 999_999, -999_999, 1_000_000, -60_000_001])
+@pytest.mark.parametrize("fold", [0, 1])
+def test_the_smallest_offsets_come_back(microseconds: int, fold: int) -> None:
+    """Python's fromisoformat() takes those of less than a second for UTC."""
+    zone = datetime.timezone(datetime.timedelta(microseconds=microseconds))
+    value = datetime.datetime(2000, 1, 1, tzinfo=zone, fold=fold)
+    assert same(SERIALIZER.decode(SERIALIZER.encode(value)), value)
+
+
 class Colour(enum.IntEnum):
     """An int that would come back as a plain one."""
 
