@@ -15,6 +15,9 @@ from .limits import SizeLimits
 from .serializers import IMMUTABLE, Serializer, same
 
 _DEFAULT = SizeLimits()
+#: In the place of a set that has nothing in it yet: most sessions are only read,
+#: and four sets for each would be most of what they cost the garbage collector.
+_NOTHING: Any = frozenset()
 
 
 class TrackedMapping(MutableMapping[str, Any]):
@@ -42,10 +45,10 @@ class TrackedMapping(MutableMapping[str, Any]):
         """Show stored values; unsaved changes are dropped."""
         self._stored = stored
         self._values: dict[str, Any] = {}
-        self._assigned: set[str] = set()
-        self._deleted: set[str] = set()
-        self._leaving: set[str] = set()  # deleted by the commit that is under way
-        self._unreadable: set[str] = set()
+        self._assigned: set[str] = _NOTHING
+        self._deleted: set[str] = _NOTHING
+        self._leaving: set[str] = _NOTHING  # deleted by the commit that is under way
+        self._unreadable: set[str] = _NOTHING
 
     # Three hooks for `Session`.
 
@@ -72,13 +75,13 @@ class TrackedMapping(MutableMapping[str, Any]):
         except (KeyError, AttributeError, UnicodeEncodeError):
             raise KeyError(key) from None
         if len(data) > self._size_limits().value:
-            self._unreadable.add(key)
+            self._unreadable = {*self._unreadable, key}
             self._report_unreadable(f"{key}: {len(data)} bytes")
             raise KeyError(key)
         try:
             value = values[key] = self._serializer.decode(data)
         except SerializationError:
-            self._unreadable.add(key)
+            self._unreadable = {*self._unreadable, key}
             self._report_unreadable(key)
             raise KeyError(key) from None
         return value
@@ -94,23 +97,31 @@ class TrackedMapping(MutableMapping[str, Any]):
         _check_key(key)
         self._check_writable()
         self._values[key] = value
-        self._assigned.add(key)
-        self._deleted.discard(key)
+        if self._assigned:
+            self._assigned.add(key)
+        else:
+            self._assigned = {key}
+        if self._deleted:
+            self._deleted.discard(key)
 
     def __delitem__(self, key: str) -> None:
         if key not in self:
             raise KeyError(key)
         self._check_writable()
         del self._values[key]
-        self._assigned.discard(key)
-        self._deleted.add(key)
+        if self._assigned:
+            self._assigned.discard(key)
+        if self._deleted:
+            self._deleted.add(key)
+        else:
+            self._deleted = {key}
 
     def clear(self) -> None:
         """Delete every key, also what cannot be read."""
         self._check_writable()
-        self._deleted.update(self._names(), self._values)
+        self._deleted = {*self._deleted, *self._names(), *self._values}
         self._values = {}
-        self._assigned = set()
+        self._assigned = _NOTHING
 
     def _names(self) -> list[str]:
         """Return the stored keys; a name that is not UTF-8 is no key of ours."""
@@ -176,24 +187,25 @@ class TrackedMapping(MutableMapping[str, Any]):
                 data = self._changed_bytes(key)
                 if data is not None:
                     changes[key.encode()] = data
-        deleted = {key for key in self._deleted if key.encode() in self._stored}
+        deleted = _NOTHING
+        if self._deleted:
+            deleted = {key for key in self._deleted if key.encode() in self._stored}
         if changes:
             self._size_limits().check(self._stored, changes, deleted)
-        self._assigned = set()
-        self._deleted = set()
+        self._assigned = self._deleted = _NOTHING
         self._leaving = deleted
         return changes, deleted
 
     def _put_back(self, changes: Mapping[bytes, bytes], deleted: set[str]) -> None:
         """The commit failed: what was taken is unsaved again."""
-        self._leaving = set()
+        self._leaving = _NOTHING
         names = {name.decode() for name in changes}
-        self._assigned |= {key for key in names if key in self._values}
-        self._deleted |= {key for key in deleted if key not in self._values}
+        self._assigned = {*self._assigned, *(key for key in names if key in self._values)}
+        self._deleted = {*self._deleted, *(key for key in deleted if key not in self._values)}
 
     def _commit_changes(self, changes: Mapping[bytes, bytes], deleted: set[str]) -> None:
         """The commit succeeded: what was taken is what is stored."""
-        self._leaving = set()
+        self._leaving = _NOTHING
         self._stored.update(changes)
         if self._unreadable:
             self._unreadable.difference_update(name.decode() for name in changes)
