@@ -13,6 +13,7 @@ from pathlib import Path
 from tornado_shared_session.testing.redis_server import RedisServer
 
 from . import plan, report
+from .clocks import RedisMeter
 from .lanes import WrongAnswerError
 from .measure import Pace, measure
 from .plan import Cell, Subject
@@ -69,18 +70,20 @@ async def run(cells: list[Cell], rounds: int, pace: Pace, profile: str | None) -
     core = pin()
     samples: report.Samples = {cell: [] for cell in cells}
     async with AsyncExitStack() as stack:
-        redis_url = stack.enter_context(RedisServer()).url
+        redis = stack.enter_context(RedisServer())
+        meter = RedisMeter(redis.url, redis.pid)
+        stack.callback(meter.close)
         servers: dict[Subject, Server] = {}
         for subject in dict.fromkeys(cell.subject for cell in cells):
             file = profile_file(subject.name) if subject.name == profile else None
             servers[subject] = await stack.enter_async_context(
-                run_server(subject, redis_url, core, file)
+                run_server(subject, redis.url, core, file)
             )
         rows = groupby(cells, key=lambda cell: cell.row)
         turns = [cell for _, row in rows for cell in [*row] * rounds]
         for number, cell in enumerate(turns, 1):
             try:
-                sample = await measure(cell, servers[cell.subject], pace)
+                sample = await measure(cell, servers[cell.subject], meter, pace)
             except WrongAnswerError as error:
                 raise WrongAnswerError(f"{cell.label}: {error}") from error
             samples[cell].append(sample)

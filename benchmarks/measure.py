@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from time import perf_counter
 
+from .clocks import RedisMeter
 from .lanes import Expect, HttpLane, Lane, SocketLane, WrongAnswerError
 from .plan import SEED_COUNT, Cell, Row
 from .processes import Server
@@ -26,9 +27,15 @@ class Pace:
 
 @dataclass(frozen=True)
 class Sample:
-    """What one measurement found, in microseconds and per second."""
+    """What one measurement found, each operation's share of it.
+
+    ``cpu_us`` is the server's processor time, ``redis_us`` that of
+    Redis, and ``commands`` what Redis was asked.
+    """
 
     cpu_us: float
+    redis_us: float
+    commands: float
     per_second: float
     p50_us: float
     p99_us: float
@@ -72,7 +79,7 @@ async def _drive(lanes: list[Lane], expects: list[Expect], seconds: float, opera
     return sum(len(lane.latencies) for lane in lanes)
 
 
-async def measure(cell: Cell, server: Server, pace: Pace) -> Sample:
+async def measure(cell: Cell, server: Server, redis: RedisMeter, pace: Pace) -> Sample:
     """Measure a cell once.
 
     Raises:
@@ -87,10 +94,13 @@ async def measure(cell: Cell, server: Server, pace: Pace) -> Sample:
             lanes.append(await _lane(server, row, cookie))
         expects = [_expect(cell, SEED_COUNT) for _ in lanes]
         warm = await _drive(lanes, expects, pace.warm_up, pace.operations)
-        cpu, start = await server.cpu(), perf_counter()
+        commands, redis_cpu = redis.commands(), redis.seconds()
+        cpu, start = server.cpu(), perf_counter()
         done = await _drive(lanes, expects, pace.seconds, pace.operations)
         elapsed = perf_counter() - start
-        cpu = await server.cpu() - cpu
+        cpu = server.cpu() - cpu
+        redis_cpu = redis.seconds() - redis_cpu
+        commands = redis.commands() - commands
         await _verify(cell, server, cookies, expects, warm + done)
     finally:
         for lane in lanes:
@@ -98,6 +108,8 @@ async def measure(cell: Cell, server: Server, pace: Pace) -> Sample:
     latencies = sorted(second for lane in lanes for second in lane.latencies)
     return Sample(
         cpu_us=cpu / done * 1e6,
+        redis_us=redis_cpu / done * 1e6,
+        commands=commands / done,
         per_second=done / elapsed,
         p50_us=percentile(latencies, 0.50) * 1e6,
         p99_us=percentile(latencies, 0.99) * 1e6,

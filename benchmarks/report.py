@@ -26,6 +26,8 @@ COLUMNS = (
     ("ops/s", "---:"),
     ("p50", "---:"),
     ("p99", "---:"),
+    ("Redis CPU", "---:"),
+    ("commands", "---:"),
 )
 
 
@@ -82,6 +84,8 @@ def table(samples: Samples) -> str:
             f"{_median(taken, lambda s: s.per_second):.0f}",
             f"{_median(taken, lambda s: s.p50_us):.0f} us",
             f"{_median(taken, lambda s: s.p99_us):.0f} us",
+            f"{_median(taken, lambda s: s.redis_us):.1f} us",
+            f"{_median(taken, lambda s: s.commands):.2f}",
         )
         lines.append("| " + " | ".join(values) + " |")
     return "\n".join(lines[1:])

@@ -6,6 +6,5 @@ and yields an Application. All of them answer alike:
 - ``POST /seed/SIZE`` begins a session (``plan.seed``) and sets its cookie
 - ``GET /read`` answers the counter
 - ``POST /write`` adds one to it and answers the new value
-- ``GET /_cpu`` answers the processor time used so far
 - the Socket.IO event ``incr`` does what ``/write`` does
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import socketio
@@ -11,16 +10,6 @@ import tornado.web
 COOKIE_SECRET = "benchmarks: not a secret, but as long as one should be"
 COOKIE = "session"
 IDLE_TIMEOUT = 1800
-
-
-class Cpu(tornado.web.RequestHandler):
-    """The process's own accounting: user and system seconds so far.
-
-    Unlike the clock on the wall it hardly notices the neighbours.
-    """
-
-    def get(self) -> None:
-        self.write(repr(time.process_time()))
 
 
 def application(
@@ -35,7 +24,6 @@ def application(
         (r"/read", read),
         (r"/write", write),
         (r"/seed/(\w+)", begin),
-        (r"/_cpu", Cpu),
     ]
     if sockets is not None:
         rules.append((r"/socket.io/", sockets))
