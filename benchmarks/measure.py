@@ -11,9 +11,19 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from .clocks import RedisMeter
+from .connects import ConnectLane
 from .lanes import Expect, HttpLane, Lane, SocketLane, WrongAnswerError
 from .plan import SEED_COUNT, Cell, Row
 from .processes import Server
+
+AnyLane = Lane | ConnectLane
+
+REQUESTS = {
+    "read": ("GET", "/read"),
+    "write": ("POST", "/write"),
+    "cookieless": ("GET", "/plain"),
+    "untouched": ("GET", "/plain"),
+}
 
 
 @dataclass(frozen=True)
@@ -47,16 +57,18 @@ def percentile(values: list[float], share: float) -> float:
     return values[min(len(values) - 1, int(len(values) * share))]
 
 
-async def _lane(server: Server, row: Row, cookie: str) -> Lane:
+async def _lane(server: Server, row: Row, cookie: str) -> AnyLane:
     """Open a connection that is ready to send this row's request."""
-    if row.action == "event":
+    if row.action == "connect":
+        return ConnectLane(server, cookie)
+    if row.family == "socketio":
         socket = await server.connect(SocketLane)
         await socket.start(cookie)
-        socket.emit("incr")
+        socket.emit("incr" if row.changes else "read")
         return socket
     lane = await server.connect(HttpLane)
-    method = "POST" if row.changes else "GET"
-    lane.message = HttpLane.request(method, f"/{row.action}", cookie)
+    method, path = REQUESTS[row.action]
+    lane.message = HttpLane.request(method, path, "" if row.action == "cookieless" else cookie)
     return lane
 
 
@@ -66,7 +78,9 @@ def _expect(cell: Cell, value: int) -> Expect:
     return Expect(value, 1 if cell.subject.per_session else None)
 
 
-async def _drive(lanes: list[Lane], expects: list[Expect], seconds: float, operations: int) -> int:
+async def _drive(
+    lanes: list[AnyLane], expects: list[Expect], seconds: float, operations: int
+) -> int:
     """Drive all lanes at once and return how much they did."""
     share = max(1, operations // len(lanes))
     ends = await asyncio.gather(
@@ -88,7 +102,7 @@ async def measure(cell: Cell, server: Server, redis: RedisMeter, pace: Pace) -> 
     """
     row = cell.row
     cookies = [await server.seed(row.size) for _ in range(row.connections)]
-    lanes: list[Lane] = []
+    lanes: list[AnyLane] = []
     try:
         for cookie in cookies:
             lanes.append(await _lane(server, row, cookie))
@@ -101,6 +115,9 @@ async def measure(cell: Cell, server: Server, redis: RedisMeter, pace: Pace) -> 
         cpu = server.cpu() - cpu
         redis_cpu = redis.seconds() - redis_cpu
         commands = redis.commands() - commands
+        for lane, expect in zip(lanes, expects, strict=True):
+            if isinstance(lane, ConnectLane):
+                await lane.check(expect)
         await _verify(cell, server, cookies, expects, warm + done)
     finally:
         for lane in lanes:

@@ -13,6 +13,13 @@ from dataclasses import dataclass
 SEED_COUNT = 7
 """The counter in a freshly seeded session: not 0, which is the default."""
 
+POOL = 256
+"""The connections to Redis that a pool may hold, where there is a pool.
+
+redis-py's own limit is 100, and beyond that it raises: with 128 requests
+at once every one of its users has to raise it.
+"""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -20,19 +27,30 @@ class Subject:
 
     ``factory`` is ``module:function``, imported only in that process.
     ``per_session`` tells where the counter lives: in each client's
-    session, or (the bare framework) once in the process.
+    session, or (the bare framework) once in the process. ``base`` names
+    the bare framework that it is compared with; a bare one has none.
     """
 
     name: str
     title: str
     family: str
     factory: str
-    per_session: bool = True
+    base: str = ""
+
+    @property
+    def per_session(self) -> bool:
+        """Whether each client has a counter of its own."""
+        return bool(self.base)
 
 
 @dataclass(frozen=True)
 class Row:
-    """One workload: what is asked, by how many, of how big a session."""
+    """One workload: what is asked, by how many, of how big a session.
+
+    ``action`` is ``read``, ``write``, ``cookieless`` (the session is
+    not touched and no cookie sent), ``untouched`` (a cookie is),
+    ``connect``, ``event-read`` or ``event-write``.
+    """
 
     name: str
     family: str
@@ -43,7 +61,7 @@ class Row:
     @property
     def changes(self) -> bool:
         """Whether each operation adds one to the counter."""
-        return self.action != "read"
+        return self.action.endswith("write")
 
 
 @dataclass(frozen=True)
@@ -68,39 +86,39 @@ class Cell:
         return f"{self.row.name} / {self.subject.name}"
 
 
-# The first subject of a family is the bare framework, which the others
-# of that family are compared with.
 SUBJECTS = (
-    Subject("bare", "bare Tornado", "http", "bare:http", per_session=False),
-    Subject("hand", "Tornado + redis by hand", "http", "hand:http"),
-    Subject("library", "this library", "http", "library:http"),
-    Subject(
-        "sio-bare",
-        "bare python-socketio",
-        "socketio",
-        "bare:socketio",
-        per_session=False,
-    ),
-    Subject("sio-hand", "python-socketio + redis by hand", "socketio", "hand:socketio"),
-    Subject("sio-event", 'this library, reload="event"', "socketio", "library:event"),
+    Subject("bare", "bare Tornado", "http", "bare:http"),
+    Subject("hand", "Tornado + redis by hand", "http", "hand:http", "bare"),
+    Subject("library", "this library", "http", "library:http", "bare"),
+    Subject("sio-bare", "bare python-socketio", "socketio", "bare:socketio"),
+    Subject("sio-hand", "python-socketio + redis by hand", "socketio", "hand:socketio", "sio-bare"),
+    Subject("sio-event", 'this library, reload="event"', "socketio", "library:event", "sio-bare"),
     Subject(
         "sio-interval",
         'this library, reload="interval"',
         "socketio",
         "library:interval",
+        "sio-bare",
     ),
 )
 
+# One request or event in flight on each connection: two on one session
+# would race for the counter, and what is promised then is "the last one
+# wins".
 ROWS = (
     *(
         Row(f"http-{action}-{connections}-{size}", "http", action, connections, size)
         for size in ("80B", "4KB")
-        for connections in (1, 32)
+        for connections in (1, 32, 128)
         for action in ("read", "write")
     ),
-    # One event in flight on each: two on one session would race for the
-    # counter, and what is promised then is "the last one wins".
-    Row("event-write-64-80B", "socketio", "event", 64, "80B"),
+    *(Row(f"http-cookieless-{n}", "http", "cookieless", n, "80B") for n in (1, 32, 128)),
+    *(Row(f"http-untouched-{n}-80B", "http", "untouched", n, "80B") for n in (1, 32, 128)),
+    *(
+        Row(f"{action}-{connections}-80B", "socketio", action, connections, "80B")
+        for action in ("connect", "event-read", "event-write")
+        for connections in (1, 64)
+    ),
 )
 
 BOUNDS = (
@@ -109,15 +127,21 @@ BOUNDS = (
 )
 
 
-def baseline(family: str) -> Subject:
-    """Return the bare framework of a family."""
-    return next(s for s in SUBJECTS if s.family == family)
+def subject(name: str) -> Subject:
+    """Return the subject of that name."""
+    return next(subject for subject in SUBJECTS if subject.name == name)
+
+
+def baseline(cell: Cell) -> Cell | None:
+    """Return the bare framework's cell in the same row; None for itself."""
+    base = cell.subject.base
+    return Cell(cell.row, subject(base)) if base else None
 
 
 def select(only: str) -> list[Cell]:
-    """Return the cells whose label matches, each row with its baseline.
+    """Return the cells whose label matches, each with its baseline.
 
-    A row without its bare framework would have nothing to be added to,
+    A cell without its bare framework would have nothing to be added to,
     so the baseline comes along unasked.
 
     Raises:
@@ -132,9 +156,8 @@ def select(only: str) -> list[Cell]:
     for row in ROWS:
         family = [Cell(row, s) for s in SUBJECTS if s.family == row.family]
         chosen = [cell for cell in family if pattern.search(cell.label)]
-        if chosen and chosen[0] != family[0]:
-            chosen.insert(0, family[0])
-        cells += chosen
+        wanted = {*chosen, *map(baseline, chosen)}
+        cells += [cell for cell in family if cell in wanted]
     if not cells:
         raise ValueError(f"--only {only!r} matches no row")
     return cells

@@ -51,7 +51,7 @@ def added(samples: Samples, cell: Cell) -> Spread:
     Rounds are compared one by one, so that a slow minute of the machine
     is in both sides of a difference.
     """
-    bare = samples[Cell(cell.row, baseline(cell.row.family))]
+    bare = samples[baseline(cell) or cell]
     return Spread.of(
         ours.cpu_us - theirs.cpu_us for ours, theirs in zip(samples[cell], bare, strict=True)
     )
@@ -72,7 +72,7 @@ def table(samples: Samples) -> str:
             lines.append("| " + " | ".join(name for name, _ in COLUMNS) + " |")
             lines.append("|" + "|".join(rule for _, rule in COLUMNS) + "|")
         extra, spread = "", ""
-        if cell.subject != baseline(row.family):
+        if cell.subject.base:
             figure = added(samples, cell)
             extra = f"**{figure.median:.1f} us**"
             spread = f"{figure.lowest:.1f} to {figure.highest:.1f}"

@@ -6,5 +6,7 @@ and yields an Application. All of them answer alike:
 - ``POST /seed/SIZE`` begins a session (``plan.seed``) and sets its cookie
 - ``GET /read`` answers the counter
 - ``POST /write`` adds one to it and answers the new value
-- the Socket.IO event ``incr`` does what ``/write`` does
+- ``GET /plain`` answers the counter of a fresh session, whatever there is
+- the Socket.IO event ``read`` does what ``/read`` does, and ``incr``
+  what ``/write`` does
 """

@@ -15,6 +15,7 @@ IDLE_TIMEOUT = 1800
 def application(
     read: type[tornado.web.RequestHandler],
     write: type[tornado.web.RequestHandler],
+    plain: type[tornado.web.RequestHandler],
     begin: type[tornado.web.RequestHandler],
     sockets: type[tornado.web.RequestHandler] | None = None,
     **settings: Any,
@@ -23,6 +24,7 @@ def application(
     rules: list[Any] = [
         (r"/read", read),
         (r"/write", write),
+        (r"/plain", plain),
         (r"/seed/(\w+)", begin),
     ]
     if sockets is not None:
