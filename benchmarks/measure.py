@@ -12,8 +12,9 @@ from time import perf_counter
 
 from .clocks import RedisMeter
 from .connects import ConnectLane
+from .content import SEED_COUNT
 from .lanes import Expect, HttpLane, Lane, SocketLane, WrongAnswerError
-from .plan import SEED_COUNT, Cell, Row
+from .plan import Cell, Row
 from .processes import Server
 
 AnyLane = Lane | ConnectLane

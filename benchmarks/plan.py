@@ -10,15 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-SEED_COUNT = 7
-"""The counter in a freshly seeded session: not 0, which is the default."""
-
-POOL = 256
-"""The connections to Redis that a pool may hold, where there is a pool.
-
-redis-py's own limit is 100, and beyond that it raises: with 128 requests
-at once every one of its users has to raise it.
-"""
+from .content import SEED_COUNT as SEED_COUNT
 
 
 @dataclass(frozen=True)
@@ -29,6 +21,8 @@ class Subject:
     ``per_session`` tells where the counter lives: in each client's
     session, or (the bare framework) once in the process. ``base`` names
     the bare framework that it is compared with; a bare one has none.
+    ``runtime`` is ``own`` (this interpreter), ``python`` (that of the
+    peers) or ``node``.
     """
 
     name: str
@@ -36,6 +30,15 @@ class Subject:
     family: str
     factory: str
     base: str = ""
+    runtime: str = "own"
+    loop: str = "asyncio"
+
+    @property
+    def needs(self) -> str:
+        """What has to be installed for it, if anything (see ``installs``)."""
+        if self.runtime == "own":
+            return "uvloop" if self.loop == "uvloop" else ""
+        return self.runtime
 
     @property
     def per_session(self) -> bool:
@@ -49,7 +52,8 @@ class Row:
 
     ``action`` is ``read``, ``write``, ``cookieless`` (the session is
     not touched and no cookie sent), ``untouched`` (a cookie is),
-    ``connect``, ``event-read`` or ``event-write``.
+    ``connect``, ``event-read`` or ``event-write``. Without ``peers``
+    only what needs no installation is measured.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Row:
     action: str
     connections: int
     size: str
+    peers: bool = True
 
     @property
     def changes(self) -> bool:
@@ -86,10 +91,45 @@ class Cell:
         return f"{self.row.name} / {self.subject.name}"
 
 
+def _peer(
+    name: str, title: str, package: str, module: str, loop: str = "asyncio"
+) -> tuple[Subject, Subject]:
+    """Return a framework in Python, bare and with its session package."""
+    suffix = "" if loop == "asyncio" else f"-{loop}"
+    note = suffix.replace("-", ", ")
+    bare = f"{name}-bare{suffix}"
+    return (
+        Subject(bare, f"bare {title}{note}", "http", f"{module}:bare", runtime="python", loop=loop),
+        Subject(
+            f"{name}{suffix}",
+            f"{title} + {package}{note}",
+            "http",
+            f"{module}:session",
+            bare,
+            "python",
+            loop,
+        ),
+    )
+
+
 SUBJECTS = (
     Subject("bare", "bare Tornado", "http", "bare:http"),
     Subject("hand", "Tornado + redis by hand", "http", "hand:http", "bare"),
     Subject("library", "this library", "http", "library:http", "bare"),
+    Subject("bare-uvloop", "bare Tornado, uvloop", "http", "bare:http", loop="uvloop"),
+    Subject(
+        "library-uvloop",
+        "this library, uvloop",
+        "http",
+        "library:http",
+        "bare-uvloop",
+        loop="uvloop",
+    ),
+    *_peer("starlette", "Starlette", "starsessions", "starlette_app"),
+    *_peer("starlette", "Starlette", "starsessions", "starlette_app", "uvloop"),
+    *_peer("aiohttp", "aiohttp", "aiohttp-session", "aiohttp_app"),
+    *_peer("aiohttp", "aiohttp", "aiohttp-session", "aiohttp_app", "uvloop"),
+    *_peer("flask", "Flask", "Flask-Session", "flask_app"),
     Subject("sio-bare", "bare python-socketio", "socketio", "bare:socketio"),
     Subject("sio-hand", "python-socketio + redis by hand", "socketio", "hand:socketio", "sio-bare"),
     Subject("sio-event", 'this library, reload="event"', "socketio", "library:event", "sio-bare"),
@@ -112,8 +152,8 @@ ROWS = (
         for connections in (1, 32, 128)
         for action in ("read", "write")
     ),
-    *(Row(f"http-cookieless-{n}", "http", "cookieless", n, "80B") for n in (1, 32, 128)),
-    *(Row(f"http-untouched-{n}-80B", "http", "untouched", n, "80B") for n in (1, 32, 128)),
+    *(Row(f"http-cookieless-{n}", "http", "cookieless", n, "80B", n == 32) for n in (1, 32, 128)),
+    *(Row(f"http-untouched-{n}-80B", "http", "untouched", n, "80B", n == 32) for n in (1, 32, 128)),
     *(
         Row(f"{action}-{connections}-80B", "socketio", action, connections, "80B")
         for action in ("connect", "event-read", "event-write")
@@ -138,11 +178,12 @@ def baseline(cell: Cell) -> Cell | None:
     return Cell(cell.row, subject(base)) if base else None
 
 
-def select(only: str) -> list[Cell]:
+def select(only: str, *, peers: bool = True) -> list[Cell]:
     """Return the cells whose label matches, each with its baseline.
 
     A cell without its bare framework would have nothing to be added to,
-    so the baseline comes along unasked.
+    so the baseline comes along unasked. Without ``peers`` only those
+    that need no installation are there.
 
     Raises:
         ValueError: the pattern is not a regular expression, or matches
@@ -154,23 +195,15 @@ def select(only: str) -> list[Cell]:
         raise ValueError(f"--only {only!r}: {error}") from error
     cells: list[Cell] = []
     for row in ROWS:
-        family = [Cell(row, s) for s in SUBJECTS if s.family == row.family]
+        everyone = peers and row.peers
+        family = [
+            Cell(row, subject)
+            for subject in SUBJECTS
+            if subject.family == row.family and (everyone or not subject.needs)
+        ]
         chosen = [cell for cell in family if pattern.search(cell.label)]
         wanted = {*chosen, *map(baseline, chosen)}
         cells += [cell for cell in family if cell in wanted]
     if not cells:
         raise ValueError(f"--only {only!r} matches no row")
     return cells
-
-
-def seed(size: str) -> dict[str, str | int]:
-    """Return the content of a fresh session of about that size."""
-    if size == "80B":
-        return {
-            "count": SEED_COUNT,
-            "user": "u-8f14e45fceea167a",
-            "name": "Ada Lovelace",
-            "theme": "dark",
-            "lang": "en-GB",
-        }
-    return {"count": SEED_COUNT} | {f"item-{i:03}": f"{i:03}" * 30 for i in range(40)}

@@ -12,11 +12,16 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TypeVar
 
 from . import clocks
 from .lanes import HOST, HttpLane, Lane
+from .launch import command
 from .plan import Subject
+
+FRESH = 1.0
+"""After how many idle seconds a server may have closed a connection."""
 
 AnyLane = TypeVar("AnyLane", bound=Lane)
 
@@ -42,6 +47,7 @@ class Server:
         self._port = port
         self._pid = pid
         self._control: HttpLane | None = None
+        self._asked = 0.0
 
     async def connect(self, lane: type[AnyLane]) -> AnyLane:
         """Open a connection of that kind."""
@@ -50,9 +56,18 @@ class Server:
 
     async def ask(self, method: str, path: str, cookie: str = "") -> bytes:
         """Send a request that is not part of the measurement."""
-        if self._control is None:
+        if self._control is None or monotonic() - self._asked > FRESH:
+            self.hang_up()
             self._control = await self.connect(HttpLane)
-        return await self._control.ask(HttpLane.request(method, path, cookie))
+        answer = await self._control.ask(HttpLane.request(method, path, cookie))
+        self._asked = monotonic()
+        return answer
+
+    def hang_up(self) -> None:
+        """Close the connection for what is not measured, if it is open."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
 
     async def seed(self, size: str) -> str:
         """Begin a session and return the cookie that names it."""
@@ -74,15 +89,11 @@ async def run_server(
     Raises:
         RuntimeError: it did not start; it has said why on stderr.
     """
-    arguments = [subject.factory, redis_url, str(core)]
-    if profile is not None:
-        arguments.append(str(profile))
+    start = command(subject, redis_url, core, profile)
     # A session of its own: Ctrl-C is for the benchmark, which then closes stdin.
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "benchmarks.server",
-        *arguments,
+        *start.arguments,
+        env=start.environment,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,

@@ -15,8 +15,7 @@ from statistics import median
 
 from .measure import Sample
 from .plan import BOUNDS, Cell, baseline
-
-Samples = dict[Cell, list[Sample]]
+from .run import Samples
 
 COLUMNS = (
     ("", "---"),

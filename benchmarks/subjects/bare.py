@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import tornado.web
 
-from ..plan import SEED_COUNT
+from ..content import SEED_COUNT
 from .common import COOKIE, application, plain_socketio
 
 

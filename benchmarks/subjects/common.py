@@ -7,9 +7,9 @@ from typing import Any
 import socketio
 import tornado.web
 
-COOKIE_SECRET = "benchmarks: not a secret, but as long as one should be"
+from ..content import COOKIE_SECRET
+
 COOKIE = "session"
-IDLE_TIMEOUT = 1800
 
 
 def application(

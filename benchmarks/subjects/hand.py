@@ -16,8 +16,8 @@ import redis.asyncio
 import tornado.web
 from tornado.httputil import parse_cookie
 
-from ..plan import POOL, SEED_COUNT, seed
-from .common import COOKIE, COOKIE_SECRET, IDLE_TIMEOUT, application, plain_socketio
+from ..content import COOKIE_SECRET, IDLE_TIMEOUT, POOL, SEED_COUNT, seed
+from .common import COOKIE, application, plain_socketio
 
 
 async def load(client: Any, key: str) -> dict[str, Any]:

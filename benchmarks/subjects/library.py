@@ -16,8 +16,8 @@ from tornado_shared_session import (
     get_tornado_handler,
 )
 
-from ..plan import SEED_COUNT, seed
-from .common import IDLE_TIMEOUT, application
+from ..content import IDLE_TIMEOUT, SEED_COUNT, seed
+from .common import application
 
 
 class Read(SessionMixin, tornado.web.RequestHandler):
