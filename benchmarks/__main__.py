@@ -14,8 +14,8 @@ from .measure import Pace
 from .run import LeftOut, run
 
 RESULTS = Path(__file__).parent / "results"
-FULL = (15, Pace(seconds=0.4, warm_up=0.1))
-QUICK = (5, Pace(seconds=0.3, warm_up=0.1))
+FULL = (7, Pace(seconds=0.3, warm_up=0.05, compile=3.0))
+QUICK = (2, Pace(seconds=0.12, warm_up=0.02, compile=0.4))
 
 
 def profile_file(subject: str) -> Path:

@@ -29,10 +29,15 @@ REQUESTS = {
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a measurement lasts; whichever limit is met first."""
+    """How long a measurement lasts; whichever limit is met first.
+
+    ``compile`` is how long each kind of request is sent beforehand to a
+    server that compiles what it runs often.
+    """
 
     seconds: float
     warm_up: float
+    compile: float
     operations: int = 20_000
 
 

@@ -125,6 +125,15 @@ SUBJECTS = (
         "bare-uvloop",
         loop="uvloop",
     ),
+    Subject("express-bare", "bare Express", "http", "express:bare", runtime="node"),
+    Subject(
+        "express",
+        "Express + express-session + connect-redis",
+        "http",
+        "express:session",
+        "express-bare",
+        "node",
+    ),
     *_peer("starlette", "Starlette", "starsessions", "starlette_app"),
     *_peer("starlette", "Starlette", "starsessions", "starlette_app", "uvloop"),
     *_peer("aiohttp", "aiohttp", "aiohttp-session", "aiohttp_app"),
@@ -139,6 +148,15 @@ SUBJECTS = (
         "socketio",
         "library:interval",
         "sio-bare",
+    ),
+    Subject("node-sio-bare", "bare socket.io", "socketio", "express:socketBare", runtime="node"),
+    Subject(
+        "node-sio",
+        "socket.io + express-session + connect-redis",
+        "socketio",
+        "express:socketSession",
+        "node-sio-bare",
+        "node",
     ),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from time import monotonic
@@ -106,10 +107,24 @@ async def run(
                         if not subject.needs:
                             raise
                         left_out.add(subject, str(error))
+                await _compile(left_out.without(chosen), servers, meter, pace)
                 for _, row in groupby(left_out.without(chosen), key=lambda cell: cell.row):
                     await _row([*row], servers, meter, rounds, pace, samples, progress)
         meter.close()
     return samples
+
+
+async def _compile(
+    cells: list[Cell], servers: dict[Subject, Server], meter: RedisMeter, pace: Pace
+) -> None:
+    """Send each kind of request until Node has compiled what answers it."""
+    kinds = {
+        (cell.subject, cell.row.action, cell.row.size): cell
+        for cell in cells
+        if cell.subject.runtime == "node"
+    }
+    for cell in kinds.values():
+        await measure(cell, servers[cell.subject], meter, replace(pace, seconds=pace.compile))
 
 
 async def _row(
