@@ -8,9 +8,10 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import plan, report
+from . import bounds, plan, report
 from .lanes import WrongAnswerError
 from .measure import Pace
+from .results_file import Results, machine, now, write
 from .run import LeftOut, run
 
 RESULTS = Path(__file__).parent / "results"
@@ -73,12 +74,13 @@ def main() -> int:
         return 0
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     file = arguments.json or RESULTS / f"{stamp}.json"
-    report.write_json(samples, file)
+    results = Results(now(), machine(), rounds, left_out.reasons, samples)
+    write(results, file)
     print(f"\nMedians of {rounds} rounds; every sample is in {file}")
     if not arguments.check:
         return 0
-    passed, text = report.verdict(samples)
-    print(f"\n{text}")
+    passed, text = bounds.verdict(samples, left_out.reasons)
+    print(f"\n{text}\n\nScaled: {bounds.scales(samples)}.")
     return 0 if passed else 1
 
 

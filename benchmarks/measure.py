@@ -107,7 +107,8 @@ async def measure(cell: Cell, server: Server, redis: RedisMeter, pace: Pace) -> 
             wrong.
     """
     row = cell.row
-    cookies = [await server.seed(row.size) for _ in range(row.connections)]
+    begin = HttpLane.request("POST", f"/seed/{row.size}")
+    cookies = [answer.cookie for answer in await server.ask_all([begin] * row.connections)]
     lanes: list[AnyLane] = []
     try:
         for cookie in cookies:
@@ -121,9 +122,13 @@ async def measure(cell: Cell, server: Server, redis: RedisMeter, pace: Pace) -> 
         cpu = server.cpu() - cpu
         redis_cpu = redis.seconds() - redis_cpu
         commands = redis.commands() - commands
-        for lane, expect in zip(lanes, expects, strict=True):
-            if isinstance(lane, ConnectLane):
-                await lane.check(expect)
+        await asyncio.gather(
+            *(
+                lane.check(expect)
+                for lane, expect in zip(lanes, expects, strict=True)
+                if isinstance(lane, ConnectLane)
+            )
+        )
         await _verify(cell, server, cookies, expects, warm + done)
     finally:
         for lane in lanes:
@@ -154,7 +159,7 @@ async def _verify(
         wanted = [total] * len(cookies)
     else:
         wanted = [expect.value for expect in expects]
-    for cookie, value in zip(cookies, wanted, strict=True):
-        stored = int(await server.ask("GET", "/read", cookie))
-        if stored != value:
-            raise WrongAnswerError(f"stored counter is {stored} instead of {value}")
+    reads = [HttpLane.request("GET", "/read", cookie) for cookie in cookies]
+    for answer, value in zip(await server.ask_all(reads), wanted, strict=True):
+        if int(answer.body) != value:
+            raise WrongAnswerError(f"stored counter is {answer.body!r} instead of {value}")

@@ -1,8 +1,8 @@
-"""What is measured, on whom, and how much it may cost.
+"""What is measured, and on whom; how much it may cost is in ``bounds``.
 
-The only file to touch when a row, a peer or a bound is added: the
-runner and the report know nothing but these tables. A peer in another
-language needs a ``command`` of its own in ``processes.py``.
+The only file to touch when a row or a peer is added: the runner and the
+report know nothing but these tables. A peer in another language needs
+to be told of in ``installs`` and ``launch``.
 """
 
 from __future__ import annotations
@@ -67,15 +67,6 @@ class Row:
     def changes(self) -> bool:
         """Whether each operation adds one to the counter."""
         return self.action.endswith("write")
-
-
-@dataclass(frozen=True)
-class Bound:
-    """The most CPU that a subject may add to bare, in microseconds."""
-
-    row: str
-    subject: str
-    added_us: float
 
 
 @dataclass(frozen=True)
@@ -177,11 +168,6 @@ ROWS = (
         for action in ("connect", "event-read", "event-write")
         for connections in (1, 64)
     ),
-)
-
-BOUNDS = (
-    Bound("http-read-32-80B", "library", 35.0),
-    Bound("http-write-32-80B", "library", 60.0),
 )
 
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from time import monotonic
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from . import clocks
 from .lanes import HOST, HttpLane, Lane
@@ -22,6 +22,9 @@ from .plan import Subject
 
 FRESH = 1.0
 """After how many idle seconds a server may have closed a connection."""
+
+TOGETHER = 16
+"""How many connections set up and verify a measurement."""
 
 AnyLane = TypeVar("AnyLane", bound=Lane)
 
@@ -39,6 +42,13 @@ def pin() -> int:
     return cores[-1]
 
 
+class HttpAnswer(NamedTuple):
+    """What matters of an answer: its body, and the cookies it has set."""
+
+    body: bytes
+    cookie: str
+
+
 class Server:
     """A running subject: where it listens, and how to ask it things."""
 
@@ -53,6 +63,20 @@ class Server:
         """Open a connection of that kind."""
         loop = asyncio.get_running_loop()
         return (await loop.create_connection(lane, HOST, self._port))[1]
+
+    async def ask_all(self, requests: list[bytes]) -> list[HttpAnswer]:
+        """Send requests that are not part of the measurement, many at a time."""
+        answers: dict[int, HttpAnswer] = {}
+        waiting = iter(enumerate(requests))
+
+        async def work() -> None:
+            lane = await self.connect(HttpLane)
+            for number, request in waiting:
+                answers[number] = HttpAnswer(await lane.ask(request), lane.cookie())
+            lane.close()
+
+        await asyncio.gather(*(work() for _ in range(min(len(requests), TOGETHER))))
+        return [answers[number] for number in range(len(requests))]
 
     async def ask(self, method: str, path: str, cookie: str = "") -> bytes:
         """Send a request that is not part of the measurement."""

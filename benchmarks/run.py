@@ -47,15 +47,23 @@ class Progress:
     def __init__(self, total: int) -> None:
         self._total = total
         self._done = 0
-        self._start = monotonic()
+        self._seconds = 0.0
+        self._last = monotonic()
+
+    def skip(self) -> None:
+        """Leave the time since the last measurement out of the estimate."""
+        self._last = monotonic()
 
     def tell(self, cell: Cell, sample: Sample) -> None:
         """Count a measurement."""
         self._done += 1
-        left = (monotonic() - self._start) / self._done * (self._total - self._done)
+        now = monotonic()
+        self._seconds += now - self._last
+        self._last = now
+        left = self._seconds / self._done * (self._total - self._done)
+        place = f"{self._done}/{self._total}, {left // 60:.0f}:{int(left % 60):02} left"
         print(
-            f"[{self._done}/{self._total}, {left // 60:.0f}:{left % 60:02.0f} left] {cell.label}: "
-            f"{sample.cpu_us:.1f} us, {sample.per_second:.0f}/s",
+            f"[{place}] {cell.label}: {sample.cpu_us:.1f} us, {sample.per_second:.0f}/s",
             file=sys.stderr,
         )
 
@@ -108,6 +116,7 @@ async def run(
                             raise
                         left_out.add(subject, str(error))
                 await _compile(left_out.without(chosen), servers, meter, pace)
+                progress.skip()
                 for _, row in groupby(left_out.without(chosen), key=lambda cell: cell.row):
                     await _row([*row], servers, meter, rounds, pace, samples, progress)
         meter.close()
