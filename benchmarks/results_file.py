@@ -6,6 +6,8 @@ import json
 import os
 import platform
 import re
+import shutil
+import subprocess
 import sys
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
@@ -43,21 +45,28 @@ def machine() -> dict[str, str]:
         "cpu": model,
         "cores": str(os.cpu_count()),
         "python": sys.version.split()[0],
+        "node": _node(),
+        "peers": peers(),
         "load_at_end": " ".join(f"{load:.2f}" for load in os.getloadavg()),
         **{name: version(name) for name in packages},
     }
 
 
-def peers() -> dict[str, str]:
-    """Return the versions that the peers are pinned to."""
-    found: dict[str, str] = {}
-    for kind, file in FILES.items():
-        text = (PINS / file).read_text()
-        if kind == "node":
-            found |= json.loads(text)["dependencies"]
-        else:
-            found |= dict(re.findall(r"^([\w-]+)==(.+)$", text.split("\n\n")[0], re.M))
-    return found
+def peers() -> str:
+    """Tell the versions that the peers are pinned to, by where they come from."""
+    node = json.loads((PINS / FILES["node"]).read_text())["dependencies"].items()
+    lines = re.findall(
+        r"^([\w-]+)==(.+)$", (PINS / FILES["python"]).read_text().split("\n\n")[0], re.M
+    )
+    parts = [f"{name} {number}" for name, number in lines]
+    return f"{', '.join(parts)}; npm: {', '.join(f'{name} {number}' for name, number in node)}"
+
+
+def _node() -> str:
+    program = shutil.which("node")
+    if program is None:
+        return "none"
+    return subprocess.run([program, "--version"], text=True, capture_output=True).stdout.strip()
 
 
 def now() -> str:
