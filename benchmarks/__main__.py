@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from . import bounds, plan, report
+from . import bounds, page, plan, report
 from .lanes import WrongAnswerError
 from .measure import Pace
 from .results_file import Results, machine, now, write
@@ -43,6 +43,12 @@ def _arguments() -> argparse.Namespace:
         choices=[subject.name for subject in plan.SUBJECTS if subject.runtime == "own"],
         help="run this one under cProfile; its figures mean nothing then",
     )
+    parser.add_argument(
+        "--docs",
+        type=Path,
+        metavar="FILE",
+        help="measure nothing; show the run of that file in docs/performance.md",
+    )
     arguments = parser.parse_args()
     if arguments.rounds is not None and arguments.rounds < 1:
         parser.error("--rounds must be at least 1")
@@ -56,10 +62,15 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     """Run what is asked for and return the exit status."""
     arguments = _arguments()
+    if arguments.docs:
+        page.publish(arguments.docs)
+        return 0
     rounds, pace = QUICK if arguments.quick else FULL
     if arguments.rounds is not None:
         rounds = arguments.rounds
     left_out = LeftOut()
+    if arguments.no_peers:
+        left_out.reasons = {s.name: "--no-peers" for s in plan.SUBJECTS if s.needs}
     profile = {arguments.profile: profile_file(arguments.profile)} if arguments.profile else {}
     try:
         samples = asyncio.run(run(arguments.cells, rounds, pace, left_out, profile))

@@ -140,7 +140,7 @@ def judge(samples: Samples, bound: Bound, left_out: dict[str, str]) -> Judged:
     peer = Cell(cell.row, subject(bound.peer or cell.subject.base))
     if cell not in samples or peer not in samples:
         away = {cell.subject.name, peer.subject.name} & left_out.keys()
-        return Judged(bound, None, None, "; ".join(left_out[name] for name in away))
+        return Judged(bound, None, None, "; ".join(sorted({left_out[name] for name in away})))
     taken = samples[cell]
     match bound.kind:
         case "ratio":
@@ -174,7 +174,9 @@ def verdict(samples: Samples, left_out: dict[str, str]) -> tuple[bool, str]:
             what += f" : {subject(bound.peer).title}"
         sign = ">=" if bound.kind == "ratio" else "<="
         limit = f"{bound.limit:.0f} us" if unit else f"{bound.limit:.2f}"
-        measured = "" if one.measured is None else f"{one.measured:.{digits}f}{unit}"
+        measured = one.excused
+        if one.measured is not None:
+            measured = f"{one.measured:.{digits}f}{unit}"
         scaled = f"{one.scaled:.{digits}f}{unit}" if unit and one.scaled is not None else ""
         values = (one.word, f"`{bound.row}`", what, f"{sign} {limit}", measured, scaled)
         lines.append("| " + " | ".join(values) + " |")

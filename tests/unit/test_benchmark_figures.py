@@ -74,8 +74,9 @@ def test_what_was_not_measured_does_not_pass_unless_its_peer_was_left_out(
     assert not judge(samples, flask, {}).holds
     excused = judge(samples, flask, {"flask": "no network"})
     assert (excused.holds, excused.word) == (True, "LEFT OUT")
-    passed, text = bounds.verdict(samples, {})
+    passed, text = bounds.verdict(samples, {"flask": "no network"})
     assert not passed
+    assert "| no network |" in text
     assert "| MISSING | `http-write-32-80B` |" in text
 
 
