@@ -16,7 +16,7 @@ from .run import LeftOut, run
 
 RESULTS = Path(__file__).parent / "results"
 FULL = (7, Pace(seconds=0.3, warm_up=0.05, compile=3.0))
-QUICK = (2, Pace(seconds=0.12, warm_up=0.02, compile=0.4))
+QUICK = (2, Pace(seconds=0.1, warm_up=0.02, compile=0.3))
 
 
 def profile_file(subject: str) -> Path:
