@@ -19,7 +19,7 @@ help:
 	@echo "make test-oldest  run the quick tests on the oldest versions that setup.py allows"
 	@echo "make lint    ruff and mypy --strict"
 	@echo "make docs    write docs/security.md anew, from its rows and the tests that show them"
-	@echo "make bench   measure the cost per request and per event"
+	@echo "make bench   measure the cost per request and per event, beside other frameworks (ARGS=--quick)"
 	@echo "make js      fetch the JavaScript socket.io-client into .cache/"
 	@echo "make setup   set up .venv, which the others do by themselves"
 	@echo "make clean   remove everything that make has made"

@@ -5,22 +5,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from itertools import groupby
 from pathlib import Path
 
-from tornado_shared_session.testing.redis_server import RedisServer
-
-from . import plan, report
+from . import bounds, page, plan, report
 from .lanes import WrongAnswerError
-from .measure import Pace, measure
-from .plan import Cell, Subject
-from .processes import Server, pin, run_server
+from .measure import Pace
+from .results_file import Results, machine, now, write
+from .run import LeftOut, run
 
 RESULTS = Path(__file__).parent / "results"
-FULL = (15, Pace(seconds=0.4, warm_up=0.1))
-QUICK = (5, Pace(seconds=0.3, warm_up=0.1))
+FULL = (7, Pace(seconds=0.3, warm_up=0.05, compile=3.0))
+QUICK = (2, Pace(seconds=0.1, warm_up=0.02, compile=0.3))
 
 
 def profile_file(subject: str) -> Path:
@@ -37,69 +33,47 @@ def _arguments() -> argparse.Namespace:
         metavar="PATTERN",
         help='a regular expression for "row / subject"; bare always comes along',
     )
+    parser.add_argument("--no-peers", action="store_true", help="only what needs no installation")
     parser.add_argument("--rounds", type=int, metavar="N")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write")
     parser.add_argument("--check", action="store_true", help="fail when a bound is exceeded")
     parser.add_argument(
         "--profile",
         metavar="SUBJECT",
-        choices=[subject.name for subject in plan.SUBJECTS],
+        choices=[subject.name for subject in plan.SUBJECTS if subject.runtime == "own"],
         help="run this one under cProfile; its figures mean nothing then",
+    )
+    parser.add_argument(
+        "--docs",
+        type=Path,
+        metavar="FILE",
+        help="measure nothing; show the run of that file in docs/performance.md",
     )
     arguments = parser.parse_args()
     if arguments.rounds is not None and arguments.rounds < 1:
         parser.error("--rounds must be at least 1")
     try:
-        arguments.cells = plan.select(arguments.only)
+        arguments.cells = plan.select(arguments.only, peers=not arguments.no_peers)
     except ValueError as error:
         parser.error(str(error))
     return arguments
 
 
-async def run(cells: list[Cell], rounds: int, pace: Pace, profile: str | None) -> report.Samples:
-    """Measure all cells, A/B/A/B within each row.
-
-    The rounds of a row are interleaved, rather than one subject after
-    the other, so that whatever the machine does besides hits all alike.
-
-    Raises:
-        WrongAnswerError: see ``measure``; the message names the cell.
-        RuntimeError: Redis or a server did not start.
-    """
-    core = pin()
-    samples: report.Samples = {cell: [] for cell in cells}
-    async with AsyncExitStack() as stack:
-        redis_url = stack.enter_context(RedisServer()).url
-        servers: dict[Subject, Server] = {}
-        for subject in dict.fromkeys(cell.subject for cell in cells):
-            file = profile_file(subject.name) if subject.name == profile else None
-            servers[subject] = await stack.enter_async_context(
-                run_server(subject, redis_url, core, file)
-            )
-        rows = groupby(cells, key=lambda cell: cell.row)
-        turns = [cell for _, row in rows for cell in [*row] * rounds]
-        for number, cell in enumerate(turns, 1):
-            try:
-                sample = await measure(cell, servers[cell.subject], pace)
-            except WrongAnswerError as error:
-                raise WrongAnswerError(f"{cell.label}: {error}") from error
-            samples[cell].append(sample)
-            print(
-                f"[{number}/{len(turns)}] {cell.label}: "
-                f"{sample.cpu_us:.1f} us, {sample.per_second:.0f}/s",
-                file=sys.stderr,
-            )
-    return samples
-
-
 def main() -> int:
     """Run what is asked for and return the exit status."""
     arguments = _arguments()
+    if arguments.docs:
+        page.publish(arguments.docs)
+        return 0
     rounds, pace = QUICK if arguments.quick else FULL
     if arguments.rounds is not None:
         rounds = arguments.rounds
+    left_out = LeftOut()
+    if arguments.no_peers:
+        left_out.reasons = {s.name: "--no-peers" for s in plan.SUBJECTS if s.needs}
+    profile = {arguments.profile: profile_file(arguments.profile)} if arguments.profile else {}
     try:
-        samples = asyncio.run(run(arguments.cells, rounds, pace, arguments.profile))
+        samples = asyncio.run(run(arguments.cells, rounds, pace, left_out, profile))
     except (WrongAnswerError, RuntimeError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1
@@ -111,12 +85,13 @@ def main() -> int:
         return 0
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     file = arguments.json or RESULTS / f"{stamp}.json"
-    report.write_json(samples, file)
+    results = Results(now(), machine(), rounds, left_out.reasons, samples)
+    write(results, file)
     print(f"\nMedians of {rounds} rounds; every sample is in {file}")
     if not arguments.check:
         return 0
-    passed, text = report.verdict(samples)
-    print(f"\n{text}")
+    passed, text = bounds.verdict(samples, left_out.reasons)
+    print(f"\n{text}\n\nScaled: {bounds.scales(samples)}.")
     return 0 if passed else 1
 
 

@@ -10,25 +10,48 @@ import asyncio
 from dataclasses import dataclass
 from time import perf_counter
 
+from .clocks import RedisMeter
+from .connects import ConnectLane
+from .content import SEED_COUNT
 from .lanes import Expect, HttpLane, Lane, SocketLane, WrongAnswerError
-from .plan import SEED_COUNT, Cell, Row
+from .plan import Cell, Row
 from .processes import Server
+
+AnyLane = Lane | ConnectLane
+
+REQUESTS = {
+    "read": ("GET", "/read"),
+    "write": ("POST", "/write"),
+    "cookieless": ("GET", "/plain"),
+    "untouched": ("GET", "/plain"),
+}
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a measurement lasts; whichever limit is met first."""
+    """How long a measurement lasts; whichever limit is met first.
+
+    ``compile`` is how long each kind of request is sent beforehand to a
+    server that compiles what it runs often.
+    """
 
     seconds: float
     warm_up: float
+    compile: float
     operations: int = 20_000
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What one measurement found, in microseconds and per second."""
+    """What one measurement found, each operation's share of it.
+
+    ``cpu_us`` is the server's processor time, ``redis_us`` that of
+    Redis, and ``commands`` what Redis was asked.
+    """
 
     cpu_us: float
+    redis_us: float
+    commands: float
     per_second: float
     p50_us: float
     p99_us: float
@@ -40,16 +63,18 @@ def percentile(values: list[float], share: float) -> float:
     return values[min(len(values) - 1, int(len(values) * share))]
 
 
-async def _lane(server: Server, row: Row, cookie: str) -> Lane:
+async def _lane(server: Server, row: Row, cookie: str) -> AnyLane:
     """Open a connection that is ready to send this row's request."""
-    if row.action == "event":
+    if row.action == "connect":
+        return ConnectLane(server, cookie)
+    if row.family == "socketio":
         socket = await server.connect(SocketLane)
         await socket.start(cookie)
-        socket.emit("incr")
+        socket.emit("incr" if row.changes else "read")
         return socket
     lane = await server.connect(HttpLane)
-    method = "POST" if row.changes else "GET"
-    lane.message = HttpLane.request(method, f"/{row.action}", cookie)
+    method, path = REQUESTS[row.action]
+    lane.message = HttpLane.request(method, path, "" if row.action == "cookieless" else cookie)
     return lane
 
 
@@ -59,7 +84,9 @@ def _expect(cell: Cell, value: int) -> Expect:
     return Expect(value, 1 if cell.subject.per_session else None)
 
 
-async def _drive(lanes: list[Lane], expects: list[Expect], seconds: float, operations: int) -> int:
+async def _drive(
+    lanes: list[AnyLane], expects: list[Expect], seconds: float, operations: int
+) -> int:
     """Drive all lanes at once and return how much they did."""
     share = max(1, operations // len(lanes))
     ends = await asyncio.gather(
@@ -72,7 +99,7 @@ async def _drive(lanes: list[Lane], expects: list[Expect], seconds: float, opera
     return sum(len(lane.latencies) for lane in lanes)
 
 
-async def measure(cell: Cell, server: Server, pace: Pace) -> Sample:
+async def measure(cell: Cell, server: Server, redis: RedisMeter, pace: Pace) -> Sample:
     """Measure a cell once.
 
     Raises:
@@ -80,17 +107,28 @@ async def measure(cell: Cell, server: Server, pace: Pace) -> Sample:
             wrong.
     """
     row = cell.row
-    cookies = [await server.seed(row.size) for _ in range(row.connections)]
-    lanes: list[Lane] = []
+    begin = HttpLane.request("POST", f"/seed/{row.size}")
+    cookies = [answer.cookie for answer in await server.ask_all([begin] * row.connections)]
+    lanes: list[AnyLane] = []
     try:
         for cookie in cookies:
             lanes.append(await _lane(server, row, cookie))
         expects = [_expect(cell, SEED_COUNT) for _ in lanes]
         warm = await _drive(lanes, expects, pace.warm_up, pace.operations)
-        cpu, start = await server.cpu(), perf_counter()
+        commands, redis_cpu = redis.commands(), redis.seconds()
+        cpu, start = server.cpu(), perf_counter()
         done = await _drive(lanes, expects, pace.seconds, pace.operations)
         elapsed = perf_counter() - start
-        cpu = await server.cpu() - cpu
+        cpu = server.cpu() - cpu
+        redis_cpu = redis.seconds() - redis_cpu
+        commands = redis.commands() - commands
+        await asyncio.gather(
+            *(
+                lane.check(expect)
+                for lane, expect in zip(lanes, expects, strict=True)
+                if isinstance(lane, ConnectLane)
+            )
+        )
         await _verify(cell, server, cookies, expects, warm + done)
     finally:
         for lane in lanes:
@@ -98,6 +136,8 @@ async def measure(cell: Cell, server: Server, pace: Pace) -> Sample:
     latencies = sorted(second for lane in lanes for second in lane.latencies)
     return Sample(
         cpu_us=cpu / done * 1e6,
+        redis_us=redis_cpu / done * 1e6,
+        commands=commands / done,
         per_second=done / elapsed,
         p50_us=percentile(latencies, 0.50) * 1e6,
         p99_us=percentile(latencies, 0.99) * 1e6,
@@ -119,7 +159,7 @@ async def _verify(
         wanted = [total] * len(cookies)
     else:
         wanted = [expect.value for expect in expects]
-    for cookie, value in zip(cookies, wanted, strict=True):
-        stored = int(await server.ask("GET", "/read", cookie))
-        if stored != value:
-            raise WrongAnswerError(f"stored counter is {stored} instead of {value}")
+    reads = [HttpLane.request("GET", "/read", cookie) for cookie in cookies]
+    for answer, value in zip(await server.ask_all(reads), wanted, strict=True):
+        if int(answer.body) != value:
+            raise WrongAnswerError(f"stored counter is {answer.body!r} instead of {value}")

@@ -12,10 +12,19 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from time import monotonic
+from typing import NamedTuple, TypeVar
 
+from . import clocks
 from .lanes import HOST, HttpLane, Lane
+from .launch import command
 from .plan import Subject
+
+FRESH = 1.0
+"""After how many idle seconds a server may have closed a connection."""
+
+TOGETHER = 16
+"""How many connections set up and verify a measurement."""
 
 AnyLane = TypeVar("AnyLane", bound=Lane)
 
@@ -33,24 +42,56 @@ def pin() -> int:
     return cores[-1]
 
 
+class HttpAnswer(NamedTuple):
+    """What matters of an answer: its body, and the cookies it has set."""
+
+    body: bytes
+    cookie: str
+
+
 class Server:
     """A running subject: where it listens, and how to ask it things."""
 
-    def __init__(self, subject: Subject, port: int) -> None:
+    def __init__(self, subject: Subject, port: int, pid: int = 0) -> None:
         self.subject = subject
         self._port = port
+        self._pid = pid
         self._control: HttpLane | None = None
+        self._asked = 0.0
 
     async def connect(self, lane: type[AnyLane]) -> AnyLane:
         """Open a connection of that kind."""
         loop = asyncio.get_running_loop()
         return (await loop.create_connection(lane, HOST, self._port))[1]
 
+    async def ask_all(self, requests: list[bytes]) -> list[HttpAnswer]:
+        """Send requests that are not part of the measurement, many at a time."""
+        answers: dict[int, HttpAnswer] = {}
+        waiting = iter(enumerate(requests))
+
+        async def work() -> None:
+            lane = await self.connect(HttpLane)
+            for number, request in waiting:
+                answers[number] = HttpAnswer(await lane.ask(request), lane.cookie())
+            lane.close()
+
+        await asyncio.gather(*(work() for _ in range(min(len(requests), TOGETHER))))
+        return [answers[number] for number in range(len(requests))]
+
     async def ask(self, method: str, path: str, cookie: str = "") -> bytes:
         """Send a request that is not part of the measurement."""
-        if self._control is None:
+        if self._control is None or monotonic() - self._asked > FRESH:
+            self.hang_up()
             self._control = await self.connect(HttpLane)
-        return await self._control.ask(HttpLane.request(method, path, cookie))
+        answer = await self._control.ask(HttpLane.request(method, path, cookie))
+        self._asked = monotonic()
+        return answer
+
+    def hang_up(self) -> None:
+        """Close the connection for what is not measured, if it is open."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
 
     async def seed(self, size: str) -> str:
         """Begin a session and return the cookie that names it."""
@@ -58,9 +99,9 @@ class Server:
         assert self._control is not None
         return self._control.cookie()
 
-    async def cpu(self) -> float:
-        """Return the seconds of processor time used so far."""
-        return float(await self.ask("GET", "/_cpu"))
+    def cpu(self) -> float:
+        """Return the seconds of processor time that it has used so far."""
+        return clocks.seconds(clocks.family(self._pid))
 
 
 @asynccontextmanager
@@ -72,15 +113,11 @@ async def run_server(
     Raises:
         RuntimeError: it did not start; it has said why on stderr.
     """
-    arguments = [subject.factory, redis_url, str(core)]
-    if profile is not None:
-        arguments.append(str(profile))
+    start = command(subject, redis_url, core, profile)
     # A session of its own: Ctrl-C is for the benchmark, which then closes stdin.
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "benchmarks.server",
-        *arguments,
+        *start.arguments,
+        env=start.environment,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
@@ -94,7 +131,7 @@ async def run_server(
             port = b""
         if not port:
             raise RuntimeError(f"the server of {subject.name} did not start")
-        yield Server(subject, int(port))
+        yield Server(subject, int(port), process.pid)
     finally:
         process.stdin.close()  # which is how it is told to stop
         try:

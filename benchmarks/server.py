@@ -1,12 +1,13 @@
 """The process that is measured: one subject on one core.
 
-``python -m benchmarks.server FACTORY REDIS_URL CORE [PROFILE]`` prints
-its port and serves until its standard input closes, so it cannot
-outlive the benchmark that started it.
+``python -m benchmarks.server FACTORY REDIS_URL CORE`` prints its port
+and serves until its standard input closes, so it cannot outlive the
+benchmark that started it.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import cProfile
 import importlib
@@ -44,19 +45,36 @@ async def serve(factory: str, redis_url: str) -> None:
         await server.close_all_connections()
 
 
-def main(factory: str, redis_url: str, core: str, profile: str = "") -> None:
-    """Run a subject on that core, with a profile if a file is named."""
-    os.sched_setaffinity(0, {int(core)})
-    if not profile:
-        asyncio.run(serve(factory, redis_url))
+def run(factory: str, redis_url: str, loop: str) -> None:
+    """Run a subject on asyncio's own loop, or on uvloop."""
+    new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
+    if loop == "uvloop":
+        new_loop = importlib.import_module("uvloop").new_event_loop
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(serve(factory, redis_url))
+
+
+def main() -> None:
+    """Run a subject on its core, with a profile if a file is named."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("factory")
+    parser.add_argument("redis_url")
+    parser.add_argument("core", type=int)
+    parser.add_argument("--loop", default="asyncio")
+    parser.add_argument("--profile", type=Path)
+    arguments = parser.parse_args()
+    os.sched_setaffinity(0, {arguments.core})
+    what = (arguments.factory, arguments.redis_url, arguments.loop)
+    if arguments.profile is None:
+        run(*what)
         return
     profiler = cProfile.Profile()
-    profiler.runcall(asyncio.run, serve(factory, redis_url))
-    with Path(profile).open("w") as file:
+    profiler.runcall(run, *what)
+    with arguments.profile.open("w") as file:
         stats = pstats.Stats(profiler, stream=file)
         stats.sort_stats("tottime").print_stats(60)
         stats.sort_stats("cumulative").print_stats(60)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import tornado.web
 
-from ..plan import SEED_COUNT
+from ..content import SEED_COUNT
 from .common import COOKIE, application, plain_socketio
 
 
@@ -29,6 +29,11 @@ class Write(tornado.web.RequestHandler):
         self.write(str(Counter.value))
 
 
+class Plain(tornado.web.RequestHandler):
+    def get(self) -> None:
+        self.write(str(SEED_COUNT))
+
+
 class Seed(tornado.web.RequestHandler):
     def post(self, size: str) -> None:
         Counter.value = SEED_COUNT
@@ -39,7 +44,7 @@ class Seed(tornado.web.RequestHandler):
 @asynccontextmanager
 async def http(redis_url: str) -> AsyncIterator[tornado.web.Application]:
     """Serve pages without a session."""
-    yield application(Read, Write, Seed)
+    yield application(Read, Write, Plain, Seed)
 
 
 @asynccontextmanager
@@ -48,8 +53,12 @@ async def socketio(redis_url: str) -> AsyncIterator[tornado.web.Application]:
     sio, handler = plain_socketio()
 
     @sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
+    async def read(sid: str) -> int:
+        return Counter.value
+
+    @sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
     async def incr(sid: str) -> int:
         Counter.value += 1
         return Counter.value
 
-    yield application(Read, Write, Seed, handler)
+    yield application(Read, Write, Plain, Seed, handler)

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import socketio
 import tornado.web
 
-COOKIE_SECRET = "benchmarks: not a secret, but as long as one should be"
+from ..content import COOKIE_SECRET
+
 COOKIE = "session"
-IDLE_TIMEOUT = 1800
-
-
-class Cpu(tornado.web.RequestHandler):
-    """The process's own accounting: user and system seconds so far.
-
-    Unlike the clock on the wall it hardly notices the neighbours.
-    """
-
-    def get(self) -> None:
-        self.write(repr(time.process_time()))
 
 
 def application(
     read: type[tornado.web.RequestHandler],
     write: type[tornado.web.RequestHandler],
+    plain: type[tornado.web.RequestHandler],
     begin: type[tornado.web.RequestHandler],
     sockets: type[tornado.web.RequestHandler] | None = None,
     **settings: Any,
@@ -34,8 +24,8 @@ def application(
     rules: list[Any] = [
         (r"/read", read),
         (r"/write", write),
+        (r"/plain", plain),
         (r"/seed/(\w+)", begin),
-        (r"/_cpu", Cpu),
     ]
     if sockets is not None:
         rules.append((r"/socket.io/", sockets))

@@ -16,8 +16,8 @@ import redis.asyncio
 import tornado.web
 from tornado.httputil import parse_cookie
 
-from ..plan import seed
-from .common import COOKIE, COOKIE_SECRET, IDLE_TIMEOUT, application, plain_socketio
+from ..content import COOKIE_SECRET, IDLE_TIMEOUT, POOL, SEED_COUNT, seed
+from .common import COOKIE, application, plain_socketio
 
 
 async def load(client: Any, key: str) -> dict[str, Any]:
@@ -58,6 +58,11 @@ class Write(Handler):
         self.write(str(session["count"]))
 
 
+class Plain(tornado.web.RequestHandler):
+    def get(self) -> None:
+        self.write(str(SEED_COUNT))
+
+
 class Seed(Handler):
     async def post(self, size: str) -> None:
         session_id = secrets.token_urlsafe(32)
@@ -68,8 +73,8 @@ class Seed(Handler):
 @asynccontextmanager
 async def http(redis_url: str) -> AsyncIterator[tornado.web.Application]:
     """Serve pages with a session in Redis."""
-    async with redis.asyncio.from_url(redis_url) as client:
-        yield application(Read, Write, Seed, redis=client)
+    async with redis.asyncio.from_url(redis_url, max_connections=POOL) as client:
+        yield application(Read, Write, Plain, Seed, redis=client)
 
 
 @asynccontextmanager
@@ -93,11 +98,15 @@ async def socketio(redis_url: str) -> AsyncIterator[tornado.web.Application]:
         keys.pop(sid, None)
 
     @sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
+    async def read(sid: str) -> int:
+        return int((await load(client, keys[sid]))["count"])
+
+    @sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
     async def incr(sid: str) -> int:
         session = await load(client, keys[sid])
         session["count"] = session.get("count", 0) + 1
         await save(client, keys[sid], session)
         return int(session["count"])
 
-    async with redis.asyncio.from_url(redis_url) as client:
-        yield application(Read, Write, Seed, handler, redis=client)
+    async with redis.asyncio.from_url(redis_url, max_connections=POOL) as client:
+        yield application(Read, Write, Plain, Seed, handler, redis=client)

@@ -16,8 +16,8 @@ from tornado_shared_session import (
     get_tornado_handler,
 )
 
-from ..plan import seed
-from .common import IDLE_TIMEOUT, application
+from ..content import IDLE_TIMEOUT, SEED_COUNT, seed
+from .common import application
 
 
 class Read(SessionMixin, tornado.web.RequestHandler):
@@ -29,6 +29,11 @@ class Write(SessionMixin, tornado.web.RequestHandler):
     def post(self) -> None:
         self.session["count"] = self.session.get("count", 0) + 1
         self.write(str(self.session["count"]))
+
+
+class Plain(SessionMixin, tornado.web.RequestHandler):
+    def get(self) -> None:
+        self.write(str(SEED_COUNT))
 
 
 class Seed(SessionMixin, tornado.web.RequestHandler):
@@ -45,7 +50,7 @@ def _manager(redis_url: str) -> SessionManager:
 async def http(redis_url: str) -> AsyncIterator[tornado.web.Application]:
     """Serve pages with a shared session."""
     async with _manager(redis_url) as manager:
-        yield application(Read, Write, Seed, session_manager=manager)
+        yield application(Read, Write, Plain, Seed, session_manager=manager)
 
 
 @asynccontextmanager
@@ -56,12 +61,18 @@ async def _socketio(
         sio = SessionServer(manager, reload=reload)
 
         @sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
+        async def read(sid: str) -> int:
+            return int((await sio.get_session(sid))["count"])
+
+        @sio.event  # type: ignore[untyped-decorator]  # python-socketio is untyped
         async def incr(sid: str) -> int:
             async with sio.session(sid) as session:
                 session["count"] = session.get("count", 0) + 1
                 return int(session["count"])
 
-        yield application(Read, Write, Seed, get_tornado_handler(sio), session_manager=manager)
+        yield application(
+            Read, Write, Plain, Seed, get_tornado_handler(sio), session_manager=manager
+        )
 
 
 def event(redis_url: str) -> AbstractAsyncContextManager[tornado.web.Application]:
