@@ -1,7 +1,7 @@
 """Processes that are measured, or measure, and how they are asked.
 
-Each reads JSON lines, ``{"number": 1, "do": "destroy", ...}``, and answers
-with ``{"number": 1, "value": ...}`` or ``{"number": 1, "error": "..."}``; its
+Each reads JSON lines, ``{"call": 1, "do": "destroy", ...}``, and answers
+with ``{"call": 1, "value": ...}`` or ``{"call": 1, "error": "..."}``; its
 first line says that it is ready. It ends when its standard input does,
 so it cannot outlive the benchmark.
 """
@@ -45,7 +45,7 @@ class Child:
         assert self._process.stdin is not None
         number = next(self._numbers)
         answer = self._asked[number] = asyncio.get_running_loop().create_future()
-        line = json.dumps({"number": number, "do": do, **arguments}) + "\n"
+        line = json.dumps({"call": number, "do": do, **arguments}) + "\n"
         self._process.stdin.write(line.encode())
         try:
             return await asyncio.wait_for(answer, within)
@@ -59,7 +59,7 @@ class Child:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             said = json.loads(line)
-            answer = self._asked.get(said["number"])
+            answer = self._asked.get(said["call"])
             if answer is None or answer.done():
                 continue
             if "error" in said:

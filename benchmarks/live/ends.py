@@ -117,7 +117,7 @@ def _share(
 
 async def many(quick: bool) -> list[Figure]:
     """A thousand sessions that end at once."""
-    rounds = 2 if quick else 7
+    rounds = 1 if quick else 7
     gathered: list[float] = []
     by_user: list[float] = []
     tcp: list[float] = []

@@ -75,10 +75,10 @@ const say = (answer) => process.stdout.write(JSON.stringify(answer) + "\n");
 
 const input = readline.createInterface({ input: process.stdin });
 input.on("line", (line) => {
-  const { number, do: name, ...options } = JSON.parse(line);
+  const { call, do: name, ...options } = JSON.parse(line);
   commands[name](options).then(
-    (value) => say({ number, value }),
-    (error) => say({ number, error: `${name}: ${error.message}` }));
+    (value) => say({ call, value }),
+    (error) => say({ call, error: `${name}: ${error.message}` }));
 });
 input.on("close", () => process.exit(0));
 say({ node: process.version, client: version });

@@ -7,6 +7,7 @@ does what is kept of the last thousand sessions only.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import median
@@ -62,7 +63,7 @@ def _whole(name: str, title: str, values: list[float]) -> Figure:
     return Figure(name, f"the whole socket, {title}", "KiB", median(values), tuple(values))
 
 
-async def _traced(kind: str, count: int) -> dict[str, float]:
+async def _traced(kind: str, count: int) -> dict[str, int]:
     """Return the bytes that each file allocated for one socket."""
     async with AsyncExitStack() as stack:
         redis_url = stack.enter_context(RedisServer()).url
@@ -72,15 +73,16 @@ async def _traced(kind: str, count: int) -> dict[str, float]:
         await site.ask("trace")
         await sockets.join(await people(site, count))
         sizes: dict[str, int] = await site.ask("traced")
-    return {name: size / count for name, size in sizes.items()}
+    return {name: size // count for name, size in sizes.items()}
 
 
 async def files(quick: bool) -> list[Figure]:
     """By the file that allocated it, as tracemalloc sees it."""
     count = 200 if quick else 1_000
     bare, ours = [await _traced(kind, count) for kind in KINDS]
-    names = bare.keys() | ours.keys()
-    added = {_short(name): ours.get(name, 0) - bare.get(name, 0) for name in names}
+    added = Counter[str]()
+    for name in bare.keys() | ours.keys():
+        added[_short(name)] += ours.get(name, 0) - bare.get(name, 0)
     ordered = sorted(added.items(), key=lambda pair: -abs(pair[1]))
     note = ", ".join(f"{name} {size:+.0f}" for name, size in ordered[:LISTED])
     return [

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from . import ends, memory, reload
+from . import ends, expiry, growth, memory, reload
 from .figures import Figure, shown
 
 Part = Callable[[bool], Awaitable[list[Figure]]]
@@ -17,11 +17,16 @@ PARTS: dict[str, Part] = {
     "ends-one": ends.one,
     "ends-many": ends.many,
     "ends-guide": ends.guide,
+    "expiry": expiry.expiry,
     "reload-sockets-1000": reload.thousand,
     "reload-entries": reload.entries,
     "reload-sockets-10000": reload.ten_thousand,
     "memory-resident": memory.resident,
     "memory-files": memory.files,
+    "growth-records": growth.records,
+    "growth-keys": growth.keys,
+    "growth-reload": growth.reloads,
+    "growth-ends": growth.ends,
 }
 
 

@@ -35,7 +35,7 @@ class Entries:
 
     def __init__(self, manager: SessionManager) -> None:
         self._manager = manager
-        self._all: list[Entry] = []
+        self._all: dict[str, Entry] = {}
 
     async def enter(self, count: int) -> list[str]:
         """Add sessions with a connection each; return their ids."""
@@ -55,20 +55,21 @@ class Entries:
                 entry.admit(record)
                 watcher.expect(entry.id, entry.deadline)
                 added.append(entry)
-        self._all += added
-        return [entry.id for entry in added]
+        new = {entry.id: entry for entry in added}
+        self._all |= new
+        return list(new)
 
-    async def closed(self) -> list[float]:
-        """Return when each was closed, and forget them.
+    async def closed(self, ids: list[str]) -> list[float]:
+        """Wait until those are closed, and take them out; return when they were.
 
         Raises:
-            TimeoutError: some were not, ten seconds later.
+            TimeoutError: some are not, ten seconds later.
         """
+        some = [self._all[id] for id in ids]
         async with asyncio.timeout(10):
-            while not all(entry.closed_at for entry in self._all):
+            while not all(entry.closed_at for entry in some):
                 await asyncio.sleep(0.01)
-        times = [entry.closed_at for entry in self._all]
-        for entry in self._all:
+        for entry in some:
             self._manager.connections.discard(entry)
-        self._all.clear()
-        return times
+            del self._all[entry.id]
+        return [entry.closed_at for entry in some]

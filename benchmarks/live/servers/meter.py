@@ -42,18 +42,20 @@ class Turns:
     """Follows the event loop from turn to turn: each is a gap in its service.
 
     It keeps the loop turning all the time, so that each gap is one turn.
-    The gap on the wall holds what the neighbours took; the gap in the
-    thread's processor time does not, but misses whatever blocks.
+    The gap on the wall holds what the neighbours took. The gap in the
+    thread's processor time does not, but misses whatever blocks; and the
+    garbage collector's pauses, which are long where the heap is large,
+    are counted by themselves.
     """
 
     def __init__(self) -> None:
         self._running = False
-        self.reset()
+        self._wall = self._cpu = self._pause = self._paused = self._since = 0.0
 
     def reset(self) -> dict[str, float]:
         """Return the longest gaps since the last reset, in seconds."""
-        found = {"wall": getattr(self, "_wall", 0.0), "cpu": getattr(self, "_cpu", 0.0)}
-        self._wall = self._cpu = 0.0
+        found = {"wall": self._wall, "cpu": self._cpu, "pause": self._pause}
+        self._wall = self._cpu = self._pause = 0.0
         return found
 
     def start(self) -> None:
@@ -61,19 +63,31 @@ class Turns:
         self._running = True
         self._last = (time.perf_counter(), time.thread_time())
         self._loop = asyncio.get_running_loop()
+        gc.callbacks.append(self._collected)
         self._turn()
 
     def stop(self) -> None:
         """Let the loop rest."""
-        self._running = False
+        if self._running:
+            self._running = False
+            gc.callbacks.remove(self._collected)
 
     def _turn(self) -> None:
         wall, cpu = time.perf_counter(), time.thread_time()
         self._wall = max(self._wall, wall - self._last[0])
-        self._cpu = max(self._cpu, cpu - self._last[1])
+        self._cpu = max(self._cpu, cpu - self._last[1] - self._paused)
+        self._paused = 0.0
         self._last = (wall, cpu)
         if self._running:
             self._loop.call_soon(self._turn)
+
+    def _collected(self, phase: str, info: object) -> None:
+        now = time.thread_time()
+        if phase == "start":
+            self._since = now
+        else:
+            self._paused += now - self._since
+            self._pause = max(self._pause, now - self._since)
 
 
 class Periods:

@@ -22,8 +22,10 @@ from tornado_shared_session import (
 from .entries import Entries
 from .meter import Meter, Periods
 from .program import CONTENT, application, main
+from .records import Records
 
 PREFIX = "live:"
+_AT_ONCE = 1_000  # sessions that are ended together
 
 
 class Seed(SessionMixin, tornado.web.RequestHandler):
@@ -45,6 +47,7 @@ class Commands(Meter):
         self._redis_url = redis_url
         self._periods = Periods()
         self._entries = Entries(manager)
+        self._records = Records(manager)
         store = manager.store
         publish = store.publish
 
@@ -72,9 +75,10 @@ class Commands(Meter):
     async def destroy_all(self, ids: list[str]) -> float:
         """End sessions all at once; return when that began."""
         began = time.monotonic()
-        ends = await asyncio.gather(*map(self._manager.destroy, ids))
-        if not all(ends):
-            raise RuntimeError(f"{ends.count(False)} sessions were gone already")
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            if not all(await asyncio.gather(*map(self._manager.destroy, some))):
+                raise RuntimeError("there was no session to end")
         return began
 
     async def destroy_user(self, user: str, sessions: int) -> float:
@@ -102,9 +106,21 @@ class Commands(Meter):
         """Put so many sessions, each with a connection, into store and registry."""
         return await self._entries.enter(count)
 
-    async def entered_closed(self) -> list[float]:
-        """Return when those were closed (monotonic seconds)."""
-        return await self._entries.closed()
+    async def entered_closed(self, ids: list[str]) -> list[float]:
+        """Wait until those are closed; return when they were (monotonic seconds)."""
+        return await self._entries.closed(ids)
+
+    async def fill(self, count: int, keys: int) -> None:
+        """Store so many sessions of so many keys, without connections."""
+        await self._records.fill(count, keys)
+
+    async def read(self, number: int) -> float:
+        """Return the CPU seconds of a load and a look at one key."""
+        return await self._records.read(number)
+
+    async def change(self, number: int) -> float:
+        """Return the CPU seconds of a load, the change of a key and its save."""
+        return await self._records.change(number)
 
 
 @asynccontextmanager

@@ -68,9 +68,9 @@ async def _answer(commands: Meter, port: int) -> None:
     print(json.dumps({"port": port}), flush=True)
     async for line in reader:
         asked = json.loads(line)
-        number, do = asked.pop("number"), asked.pop("do")
+        number, do = asked.pop("call"), asked.pop("do")
         try:
-            said = {"number": number, "value": await getattr(commands, do)(**asked)}
+            said = {"call": number, "value": await getattr(commands, do)(**asked)}
         except Exception as error:  # the benchmark is told, and fails
-            said = {"number": number, "error": f"{do}: {error!r}"}
+            said = {"call": number, "error": f"{do}: {error!r}"}
         print(json.dumps(said), flush=True)
