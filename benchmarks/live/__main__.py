@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from ..lanes import WrongAnswerError
-from . import runner
+from . import plots, runner
 from .figures import as_json, table, verdict
 
 
@@ -26,6 +26,7 @@ def _arguments() -> argparse.Namespace:
         help=f"a regular expression, looked for in: {', '.join(runner.PARTS)}",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write every sample")
+    parser.add_argument("--plots", type=Path, metavar="FOLDER", help="where to draw, as SVG")
     parser.add_argument("--check", action="store_true", help="fail when a bound is exceeded")
     arguments = parser.parse_args()
     try:
@@ -45,7 +46,13 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    if not figures:
+        print("FAILED: nothing of that is in a quick run", file=sys.stderr)
+        return 1
     print(table(figures))
+    if arguments.plots:
+        for file in plots.write(figures, arguments.plots):
+            print(f"\nDrawn: {file}")
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(as_json(figures), indent=1) + "\n")

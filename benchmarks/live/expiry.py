@@ -68,7 +68,7 @@ async def _deadlines(client: Any, visitors: list[Person]) -> list[float]:
 
 async def expiry(quick: bool) -> list[Figure]:
     """Sessions with a short life that nobody prolongs."""
-    count, idle, patience = (60, 3.0, 8.0) if quick else (400, 5.0, 25.0)
+    count, idle, patience = (60, 2.0, 4.0) if quick else (400, 5.0, 25.0)
     async with AsyncExitStack() as stack:
         redis_url = stack.enter_context(RedisServer()).url
         client: Any = redis.asyncio.from_url(redis_url)

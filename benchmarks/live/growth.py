@@ -74,12 +74,12 @@ async def _use(
 async def records(quick: bool) -> list[Figure]:
     """Loads and commits, with more and more sessions in the store."""
     async with AsyncExitStack() as stack:
-        sites = await _sites(stack, len(RECORDS))
-        for site, size in zip(sites, RECORDS, strict=True):
+        sizes, rounds = (RECORDS[:-1], 4) if quick else (RECORDS, 25)
+        sites = await _sites(stack, len(sizes))
+        for site, size in zip(sites, sizes, strict=True):
             await site.ask("fill", count=size, keys=4)
-        rounds = 5 if quick else 25
-        reads = await _use(sites, RECORDS, "read", rounds)
-        changes = await _use(sites, RECORDS, "change", rounds)
+        reads = await _use(sites, sizes, "read", rounds)
+        changes = await _use(sites, sizes, "change", rounds)
     note = "CPU of the process, 32 at once, of any session; by the number of stored sessions"
     return [
         *_series("load", "load a session and read a key; stored", "us", reads, note),
@@ -93,7 +93,7 @@ async def keys(quick: bool) -> list[Figure]:
         sites = await _sites(stack, len(KEYS))
         for site, size in zip(sites, KEYS, strict=True):
             await site.ask("fill", count=200, keys=size - 1)
-        rounds = 5 if quick else 25
+        rounds = 3 if quick else 25
         reads = await _use(sites, KEYS, "read", rounds)
         changes = await _use(sites, KEYS, "change", rounds)
     note = "CPU of the process, 32 at once; by the number of keys in the session"
@@ -105,10 +105,10 @@ async def keys(quick: bool) -> list[Figure]:
 
 async def reloads(quick: bool) -> list[Figure]:
     """The reload of more and more sessions with a connection."""
-    count = 4 if quick else 15
+    sizes, count = (SOCKETS[:-1], 3) if quick else (SOCKETS, 15)
     async with AsyncExitStack() as stack:
-        idle, *sites = await _sites(stack, len(SOCKETS) + 1, "--reload", str(INTERVAL))
-        for site, size in zip(sites, SOCKETS, strict=True):
+        idle, *sites = await _sites(stack, len(sizes) + 1, "--reload", str(INTERVAL))
+        for site, size in zip(sites, sizes, strict=True):
             await site.ask("enter", count=size)
         periods = await asyncio.gather(
             *(site.ask("periods", count=count, turns=False) for site in (idle, *sites))
@@ -116,7 +116,7 @@ async def reloads(quick: bool) -> list[Figure]:
     rest, *used = [[one["used"] * 1000 for one in some] for some in periods]
     found = {
         size: [max(0.0, one - min(rest)) for one in some]
-        for size, some in zip(SOCKETS, used, strict=True)
+        for size, some in zip(sizes, used, strict=True)
     }
     note = "CPU of the process, less that of one without connections; entries of the registry"
     return _series("reload", "one reload; sessions with a connection", "ms", found, note)
@@ -124,15 +124,16 @@ async def reloads(quick: bool) -> list[Figure]:
 
 async def ends(quick: bool) -> list[Figure]:
     """Ends, with more and more connections in the other process."""
-    single: dict[int, list[float]] = {size: [] for size in SOCKETS}
-    whole: dict[int, list[float]] = {size: [] for size in SOCKETS}
+    sizes, rounds = (SOCKETS[:-1], 2) if quick else (SOCKETS, 5)
+    single: dict[int, list[float]] = {size: [] for size in sizes}
+    whole: dict[int, list[float]] = {size: [] for size in sizes}
     async with AsyncExitStack() as stack:
         redis_url = stack.enter_context(RedisServer()).url
         a, b = [
             await stack.enter_async_context(child(*server("ours", redis_url))) for _ in range(2)
         ]
-        for _ in range(1 if quick else 5):
-            for size in SOCKETS:
+        for _ in range(rounds):
+            for size in sizes:
                 one_by_one = min(_SINGLE, size // 2)
                 ids: list[str] = await b.ask("enter", count=size + one_by_one)
                 for id in ids[:one_by_one]:

@@ -59,6 +59,8 @@ async def run(only: str, quick: bool) -> list[Figure]:
         print(f"[{number}/{len(parts)}] {name} ...", file=sys.stderr, flush=True)
         began = time.monotonic()
         found = await part(quick)
+        if not found:
+            print("      not in a quick run", file=sys.stderr)
         for figure in found:
             said = f"      {figure.title}: {shown(figure.value)} {figure.unit}"
             print(said, file=sys.stderr)
