@@ -23,6 +23,7 @@ from .javascript import Browsers, End, browsers
 from .people import Person, people
 
 TOGETHER = 1_000  # sockets that are closed at once
+P50, P99, MANY = 1.5, 10.0, 150.0  # the bounds, in ms
 TIMER = 30.0  # seconds of the guide's timer per socket
 
 
@@ -80,10 +81,12 @@ async def one(quick: bool) -> list[Figure]:
         visitors = await people(some.a, count + 20)
         first = await some.clients.open(some.b, visitors)
         for number, person in enumerate(visitors):
+            # Asked for beforehand, so that Node has nothing else to do by then.
+            seen = asyncio.create_task(some.clients.ends(first + number))
+            await asyncio.sleep(pause.uniform(0.002, 0.012))
             began = await some.a.ask("destroy", id=person.id)
-            (end,) = await some.clients.ends(first + number)
+            (end,) = await seen
             ended.append((began, end))
-            await asyncio.sleep(pause.uniform(0.002, 0.015))
         await some.empty(visitors)
         version = some.clients.version
     ended = ended[20:]  # the first ones warm it up
@@ -95,14 +98,14 @@ async def one(quick: bool) -> list[Figure]:
     name, title = "ends/one", "destroy in A until the client of B"
     return [
         _share(f"{name}/told/p50", f"{title} hears why, p50", told, 0.5, None, note),
-        _share(f"{name}/p50", f"{title} has closed, p50", left, 0.5, 1.5, note),
-        _share(f"{name}/p99", f"{title} has closed, p99", left, 0.99, 10, note),
+        _share(f"{name}/p50", f"{title} has closed, p50", left, 0.5, P50, note),
+        _share(f"{name}/p99", f"{title} has closed, p99", left, 0.99, P99, note),
         _share(
             f"{name}/tcp/p99",
             f"{title} has no TCP connection left, p99",
             closed,
             0.99,
-            10,
+            P99,
             "with the WebSocket's close handshake",
         ),
     ]
@@ -114,58 +117,86 @@ def _share(
     return Figure(name, title, "ms", percentile(times, share), tuple(times), bound, note)
 
 
+@dataclass(frozen=True)
+class Burst:
+    """A thousand ends at once, in milliseconds.
+
+    Attributes:
+        left, closed: until the last client had closed, and its TCP connection.
+        a, b, node: processor time of the processes.
+    """
+
+    left: float
+    closed: float
+    a: float
+    b: float
+    node: float
+
+
+async def _burst(some: World, user: str) -> Burst:
+    """End all sessions of a user, or else each by itself."""
+    visitors = await people(some.a, TOGETHER, user)
+    first = await some.clients.open(some.b, visitors)
+    seen = asyncio.create_task(some.clients.ends(first, TOGETHER))
+    await asyncio.sleep(0.3)  # until the connects are over everywhere
+    before = await _cpu(some)
+    if user:
+        began = await some.a.ask("destroy_user", user=user, sessions=TOGETHER)
+    else:
+        began = await some.a.ask("destroy_all", ids=[person.id for person in visitors])
+    ends = await seen
+    after = await _cpu(some)
+    check(ends)
+    await some.empty(visitors)
+    used = [(now - then) * 1000 for now, then in zip(after, before, strict=True)]
+    left = max(end.left for end in ends) - began
+    closed = max(end.closed for end in ends) - began
+    return Burst(left * 1000, closed * 1000, *used)
+
+
+async def _cpu(some: World) -> tuple[float, float, float]:
+    return await some.a.ask("cpu"), await some.b.ask("cpu"), await some.clients.cpu()
+
+
 async def many(quick: bool) -> list[Figure]:
     """A thousand sessions that end at once."""
     rounds = 1 if quick else 7
-    gathered: list[float] = []
-    by_user: list[float] = []
-    tcp: list[float] = []
+    gathered: list[Burst] = []
+    by_user: list[Burst] = []
     async with world() as some:
         for turn in range(rounds):
-            for times, user in ((gathered, ""), (by_user, f"user-{turn}")):
-                visitors = await people(some.a, TOGETHER, user)
-                first = await some.clients.open(some.b, visitors)
-                if user:
-                    began = await some.a.ask("destroy_user", user=user, sessions=TOGETHER)
-                else:
-                    began = await some.a.ask("destroy_all", ids=[one.id for one in visitors])
-                ends = await some.clients.ends(first, TOGETHER)
-                check(ends)
-                times.append((max(end.left for end in ends) - began) * 1000)
-                tcp.append((max(end.closed for end in ends) - began) * 1000)
-                await some.empty(visitors)
+            gathered.append(await _burst(some, ""))
+            by_user.append(await _burst(some, f"user-{turn}"))
     title = f"the first call until the last of {TOGETHER:,} clients"
-    note = f"median of {rounds}; server B, A, Redis and the 1,000 clients share this machine"
-    every = "median of both; with the WebSocket's close handshake"
+    note = f"median of {rounds}; A, B, Redis and the {TOGETHER:,} clients share this machine"
+    both = gathered + by_user
     return [
-        Figure(
-            "ends/many/destroy",
-            f"{title} has closed, gathered destroy()",
-            "ms",
-            median(gathered),
-            tuple(gathered),
-            150,
-            note,
-        ),
-        Figure(
-            "ends/many/user",
-            f"{title} has closed, destroy_user()",
-            "ms",
-            median(by_user),
-            tuple(by_user),
-            150,
-            note,
-        ),
+        _of("destroy", f"{title} has closed, gathered destroy()", [x.left for x in gathered], note),
+        _of("user", f"{title} has closed, destroy_user()", [x.left for x in by_user], note),
         Figure(
             "ends/many/tcp",
             f"{title} has no TCP connection left",
             "ms",
-            median(tcp),
-            tuple(tcp),
+            median(one.closed for one in both),
+            tuple(one.closed for one in both),
             None,
-            every,
+            "median of both; with the WebSocket's close handshake",
         ),
+        _used("a", "A, which ends them one by one", [one.a for one in gathered]),
+        _used("a-user", "A, by destroy_user()", [one.a for one in by_user]),
+        _used("b", "B, which closes them", [one.b for one in both]),
+        _used("node", "Node, all clients of which are in one process", [x.node for x in both]),
     ]
+
+
+def _of(name: str, title: str, values: list[float], note: str) -> Figure:
+    return Figure(f"ends/many/{name}", title, "ms", median(values), tuple(values), MANY, note)
+
+
+def _used(name: str, who: str, values: list[float]) -> Figure:
+    title = f"processor time of {who}"
+    note = f"of all {TOGETHER:,}; does not depend on the neighbours as much"
+    return Figure(f"ends/many/cpu/{name}", title, "ms", median(values), tuple(values), None, note)
 
 
 async def guide(quick: bool) -> list[Figure]:

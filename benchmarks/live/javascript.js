@@ -47,6 +47,9 @@ const within = (milliseconds, promise, what) => {
 const commands = {
   async clock() { return now(); },
 
+  // Seconds of processor time used so far.
+  async cpu() { const { user, system } = process.cpuUsage(); return (user + system) / 1e6; },
+
   // Opens clients, some at a time, and answers the number of the first.
   async open({ url, cookies }) {
     const first = clients.length;

@@ -55,6 +55,11 @@ class Browsers:
         if not before - 1e-6 <= theirs <= after + 1e-6:
             raise WrongAnswerError(f"Node's clock shows {theirs}, ours {before} to {after}")
 
+    async def cpu(self) -> float:
+        """Return the seconds of processor time that Node has used so far."""
+        used: float = await self._node.ask("cpu")
+        return used
+
     async def open(self, site: Child, some: list[Person]) -> int:
         """Connect a client for each; return the number of the first."""
         url = f"http://127.0.0.1:{site.ready['port']}"
