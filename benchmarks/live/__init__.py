@@ -18,5 +18,5 @@ in the names of the parts (`runner.PARTS`).
 - `runner.py`: the parts, in their order
 - `ends.py`, `expiry.py`, `reload.py`, `memory.py`, `growth.py`: a part each
 - `servers/`: the programs that are measured, each in a process of its own
-- `children.py`, `people.py`, `javascript.py`: how a part talks to them
+- `children.py`, `people.py`, `light.py`, `javascript.py`: how a part talks to them
 """

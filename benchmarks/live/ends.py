@@ -20,6 +20,7 @@ from ..lanes import WrongAnswerError
 from .children import Child, child, server
 from .figures import Figure, percentile
 from .javascript import Browsers, End, browsers
+from .light import closed, lights
 from .people import Person, people
 
 TOGETHER = 1_000  # sockets that are closed at once
@@ -158,19 +159,35 @@ async def _cpu(some: World) -> tuple[float, float, float]:
     return await some.a.ask("cpu"), await some.b.ask("cpu"), await some.clients.cpu()
 
 
+async def _light(some: World) -> float:
+    """The same with clients that cost next to nothing; until the last is closed, in ms."""
+    visitors = await people(some.a, TOGETHER)
+    sockets = await lights(some.b, visitors)
+    await asyncio.sleep(0.3)  # until the connects are over everywhere
+    times = asyncio.create_task(closed(sockets, 20))
+    began: float = await some.a.ask("destroy_all", ids=[person.id for person in visitors])
+    last = max(await times) - began
+    await some.empty(visitors)
+    return last * 1000
+
+
 async def many(quick: bool) -> list[Figure]:
     """A thousand sessions that end at once."""
-    rounds = 1 if quick else 7
+    rounds = 1 if quick else 5
     gathered: list[Burst] = []
     by_user: list[Burst] = []
+    light: list[float] = []
     async with world() as some:
         for turn in range(rounds):
             gathered.append(await _burst(some, ""))
             by_user.append(await _burst(some, f"user-{turn}"))
+            light.append(await _light(some))
     title = f"the first call until the last of {TOGETHER:,} clients"
     note = f"median of {rounds}; A, B, Redis and the {TOGETHER:,} clients share this machine"
     both = gathered + by_user
+    least = f"clients that cost next to nothing; the best is {min(light):.0f}"
     return [
+        _of("light", f"{title} has no TCP connection, gathered destroy()", light, least),
         _of("destroy", f"{title} has closed, gathered destroy()", [x.left for x in gathered], note),
         _of("user", f"{title} has closed, destroy_user()", [x.left for x in by_user], note),
         Figure(

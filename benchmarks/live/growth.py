@@ -26,7 +26,7 @@ STEP = 10.0  # from size to size; the cost may grow as much
 _SINGLE = 30  # ends one by one
 
 
-def _series(
+def series(
     name: str, title: str, unit: str, found: dict[int, list[float]], note: str
 ) -> list[Figure]:
     """Return the cost at each size, and the greatest ratio of one step."""
@@ -82,8 +82,8 @@ async def records(quick: bool) -> list[Figure]:
         changes = await _use(sites, sizes, "change", rounds)
     note = "CPU of the process, 32 at once, of any session; by the number of stored sessions"
     return [
-        *_series("load", "load a session and read a key; stored", "us", reads, note),
-        *_series("change", "load, change a key, save; stored", "us", changes, note),
+        *series("load", "load a session and read a key; stored", "us", reads, note),
+        *series("change", "load, change a key, save; stored", "us", changes, note),
     ]
 
 
@@ -98,8 +98,8 @@ async def keys(quick: bool) -> list[Figure]:
         changes = await _use(sites, KEYS, "change", rounds)
     note = "CPU of the process, 32 at once; by the number of keys in the session"
     return [
-        *_series("read-key", "load a session and read one key; keys", "us", reads, note),
-        *_series("change-key", "load, change one key, save; keys", "us", changes, note),
+        *series("read-key", "load a session and read one key; keys", "us", reads, note),
+        *series("change-key", "load, change one key, save; keys", "us", changes, note),
     ]
 
 
@@ -119,7 +119,7 @@ async def reloads(quick: bool) -> list[Figure]:
         for size, some in zip(sizes, used, strict=True)
     }
     note = "CPU of the process, less that of one without connections; entries of the registry"
-    return _series("reload", "one reload; sessions with a connection", "ms", found, note)
+    return series("reload", "one reload; sessions with a connection", "ms", found, note)
 
 
 async def ends(quick: bool) -> list[Figure]:
@@ -147,6 +147,6 @@ async def ends(quick: bool) -> list[Figure]:
     title = "until the connections of the other process are told to close"
     note = "entries of the registry, so without their transports' closing"
     return [
-        *_series("end-one", f"destroy one, {title}; connections", "ms", middle, f"p50; {note}"),
-        *_series("end-all", f"destroy all, {title}; connections", "ms", whole, note),
+        *series("end-one", f"destroy one, {title}; connections", "ms", middle, f"p50; {note}"),
+        *series("end-all", f"destroy all, {title}; connections", "ms", whole, note),
     ]
