@@ -43,7 +43,7 @@ def percentile(values: Iterable[float], share: float) -> float:
 
 def shown(value: float) -> str:
     """Return a number with three digits that mean something."""
-    if value == 0 or abs(value) >= 100:
+    if value == int(value) or abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 

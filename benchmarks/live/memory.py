@@ -39,7 +39,7 @@ async def _resident(kind: str, count: int) -> float:
 
 async def resident(quick: bool) -> list[Figure]:
     """By the resident memory of the process."""
-    rounds, count = (1, 500) if quick else (7, 2_500)
+    rounds, count = (1, 500) if quick else (5, 2_000)
     found: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for _ in range(rounds):
         for kind in KINDS:
