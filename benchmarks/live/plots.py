@@ -209,7 +209,7 @@ def growth(figures: Sequence[Figure]) -> str | None:
         left = _LEFT + column * (width + _LEFT + _RIGHT)
         panel = Panel(title, x, y, left, _TOP + row * (height + _TOP + _BOTTOM), width, height)
         size, value = lines[-1][2][0]
-        most = min(sizes[-1], size * y.high / value)
+        most = min(sizes[-1], size * y.high / 8 / value)  # below the names
         panel.rule("linear", [(size, value), (most, value * most / size)])
         for name, _, points in lines:
             panel.line(name, points, dots=True)
