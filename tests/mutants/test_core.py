@@ -201,7 +201,7 @@ MUTANTS = {
     ),
     "a failed save forgets the changes": Broken(
         "mapping.py",
-        "self._assigned |= {key for key in names if key in self._values}",
+        "self._assigned = {*self._assigned, *(key for key in names if key in self._values)}",
         "pass",
         SAVE + "test_a_failed_commit_is_tried_again_by_the_next_save",
     ),

@@ -102,14 +102,15 @@ class RedisStore(Store):
         name = id.encode()
         data = name.join(self._load) if len(name) == len(_ID) else pack(*self._load_of(id))
         fields, ttl = await self._pipe.ask_packed(data, 2, repeatable=True)
+        if type(fields) is list and len(fields) % 2 == 0:  # RESP2
+            pairs = iter(fields)
+            fields = dict(zip(pairs, pairs, strict=True))
         if type(fields) is not dict or type(ttl) is not int:
             if isinstance(fields, ResponseError) and str(fields).startswith("WRONGTYPE"):
                 raise CorruptRecord
-            fields, ttl = raise_error(fields), raise_error(ttl)
-            if type(fields) is list and len(fields) % 2 == 0:  # RESP2
-                fields = dict(zip(fields[::2], fields[1::2], strict=True))
-            if type(fields) is not dict or type(ttl) is not int:
-                raise await self._misfit()
+            raise_error(fields)
+            raise_error(ttl)
+            raise await self._misfit()
         if not fields or ttl == -2:
             return None
         try:

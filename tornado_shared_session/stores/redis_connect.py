@@ -33,6 +33,9 @@ def connect(url: str, timeout: float) -> redis.asyncio.Redis:
             socket_timeout=None,
             socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
+            # hiredis makes dicts of RESP3's maps in twice the time that it
+            # takes for RESP2's lists and our making dicts of those.
+            protocol=2,
             **_NO_MAINTENANCE,
         )
     except ValueError as error:
