@@ -22,7 +22,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, RedisError
 
 _MORE = object()  # there is no whole reply yet
-_BUFFER = 65536  # bytes read at once
+_BUFFER = 32768  # bytes read at once; hiredis moves what is left of them after each reply
 _PLAIN = frozenset({dict, int, bytes, list, type(None), str, float, bool, set})
 #: RESP3's messages that answer nothing; redis-py asks for them in some settings.
 _PUSH: tuple[type, ...] = tuple(filter(None, [getattr(hiredis, "PushNotification", None)]))
