@@ -51,7 +51,7 @@ class Sessions(Tokens):
         session = event.session
         if session is not None:
             event.session = None
-        elif not self._reload_events and event.id:
+        elif not self._reload_events:  # once the handler is done its id is "", and nothing known
             session = self._known_session(event.connection, event.id)
         return session
 

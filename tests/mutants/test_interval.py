@@ -63,8 +63,8 @@ TABLE = {
     ),
     "a task left behind sees what is known": (
         "socketio_sessions.py",
-        "elif not self._reload_events and event.id:",
-        "elif not self._reload_events:",
+        "session = self._known_session(event.connection, event.id)",
+        "session = self._known_session(event.connection, event.connection.id)",
         INTERVAL + "test_a_task_that_outlives_its_event_reads_anew" + WS,
     ),
     "what is known outlives its connections": (
