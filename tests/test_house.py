@@ -26,7 +26,7 @@ ORDER = """
     transactions manager settings liveness deadlines channel watcher
     token_state transport handshake payload frames endpoint
     socketio_admission socketio_packets socketio_authenticated socketio_expiring socketio_gate
-    socketio_switch socketio_tokens socketio_sessions socketio
+    socketio_switch socketio_tokens socketio_wire socketio_express socketio_sessions socketio
     response carrier streaming web websocket_close websocket cors serving draining
     cli __main__ testing
 """.split()  # noqa: SIM905  # a table to be read

@@ -123,6 +123,7 @@ class SessionServerMixin(Sessions):
         self._creates, self._login_required = anonymous == "create", login_required
         self._by_eio: dict[str, SocketConnection] = {}
         self._by_sid: dict[str, SocketConnection] = {}
+        self._events: set[asyncio.Task[None]] = set()
         self.handshaker = Handshaker(
             sessions,
             origins,

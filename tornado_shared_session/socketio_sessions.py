@@ -16,11 +16,11 @@ from .errors import SessionEnded
 from .events import REASONS
 from .session import Session
 from .socketio_admission import current
-from .socketio_tokens import Tokens
+from .socketio_express import Express
 from .transport import SocketConnection
 
 
-class Sessions(Tokens):
+class Sessions(Express):
     """The part of the server that hands out sessions."""
 
     async def get_session(self, sid: str, namespace: str | None = None) -> Session:
