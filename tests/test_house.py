@@ -21,12 +21,12 @@ PACKAGE = ROOT / "tornado_shared_session"
 
 #: A module imports only from those above it. A package counts as one.
 ORDER = """
-    errors forks events limits serializers mapping record rooms stored session policy signing
+    errors forks events limits serializers mapping record known rooms stored session policy signing
     credentials tokens origins stores notices connections questions lifecycle users rotation
     transactions manager settings liveness deadlines channel watcher
     token_state transport handshake payload frames endpoint
     socketio_admission socketio_packets socketio_authenticated socketio_expiring socketio_gate
-    socketio_switch socketio_tokens socketio
+    socketio_switch socketio_tokens socketio_wire socketio_express socketio_sessions socketio
     response_held response carrier streaming web websocket_close websocket cors serving draining
     cli __main__ testing
 """.split()  # noqa: SIM905  # a table to be read

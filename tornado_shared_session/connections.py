@@ -15,8 +15,10 @@ from collections.abc import Iterator
 
 from .errors import SessionEnded, SessionError
 from .events import Reporter, logger
-from .record import Record
+from .known import Known
+from .record import Delta, Record
 from .session import Carrier, Session
+from .stores.base import Committed
 
 #: After these a client is told not to come back; after the others
 #: (expired, rotated, shutdown) its transport closes and it may try again.
@@ -142,11 +144,16 @@ class Connection(abc.ABC):
 
 class Connections:
     """The registry. A connection enters it before its session is loaded,
-    so that no revocation can slip between."""
+    so that no revocation can slip between.
+
+    Attributes:
+        known: by session id, what those who do not ask the store go by.
+    """
 
     def __init__(self, report: Reporter) -> None:
         self._report = report
         self._by_id: dict[str, set[Connection]] = {}
+        self.known: dict[str, Known] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._by_id.values()))
@@ -176,6 +183,15 @@ class Connections:
             some.discard(connection)
             if not some:
                 del self._by_id[connection.id]
+                self.known.pop(connection.id, None)
+
+    def committed(self, delta: Delta, result: Committed | None) -> None:
+        """This process has changed a record; None: it failed, and nobody knows what it did."""
+        known = self.known.get(delta.id)
+        if known is not None and result is not None:
+            known.committed(delta, result.version, result.ttl)
+        elif known is not None:
+            known.forget()
 
     def end(self, id: str, reason: str) -> None:
         """End every connection of a session."""

@@ -15,17 +15,17 @@ from tornado.websocket import WebSocketHandler
 
 from .connections import Phase
 from .errors import StoreError
-from .frames import Frames
+from .frames import Frames, Taker
 from .handshake import Handshaker, Refused
 from .limits import MALFORMED, TOO_LARGE
 from .payload import is_payload, read_query
 from .record import Credential
 from .session import Session
-from .transport import Host, SocketConnection
+from .transport import SocketConnection
 
 
-class Table(Host, Protocol):
-    """What the handler needs of the Socket.IO server beyond a `Host`."""
+class Table(Taker, Protocol):
+    """What the handler needs of the Socket.IO server beyond a `Taker`."""
 
     handshaker: Handshaker[SocketConnection]
     connect_timeout: float

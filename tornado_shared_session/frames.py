@@ -8,7 +8,8 @@ read no further.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, Protocol
 
 from tornado.iostream import IOStream
 from tornado.websocket import WebSocketClosedError
@@ -22,6 +23,16 @@ from .transport import Host, SocketConnection
 _Handler: Any = object  # Engine.IO's Tornado handler, which is untyped
 
 
+class Taker(Host, Protocol):
+    """What a WebSocket needs of the Socket.IO server beyond a `Host`."""
+
+    def listens(self, connection: SocketConnection) -> bool:
+        """Whether what comes next on an idle WebSocket may pass Engine.IO by."""
+
+    def take(self, connection: SocketConnection | None, message: str | bytes) -> bool:
+        """Handle a message at once, if it may pass Engine.IO by; tell if it did."""
+
+
 class Frames(_Handler):  # type: ignore[misc]  # see there
     """The part of the endpoint's handler that is a WebSocket.
 
@@ -32,14 +43,16 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
         session_unread: bytes that Engine.IO has not taken yet.
         session_room: set when it has taken enough, or takes no more.
         session_over: it takes no more.
+        session_idle: it waits for the next message, which may pass it by.
     """
 
-    session_host: Host
+    session_host: Taker
     session_connection: SocketConnection | None = None
     session_stream: IOStream | None = None
     session_unread = 0
     session_room: asyncio.Event | None = None
     session_over = False
+    session_idle = False
     receive_queue: asyncio.Queue[str | bytes | None]  # Engine.IO's
 
     def session_drop(self, connection: SocketConnection, reason: str, why: str) -> None:
@@ -83,25 +96,35 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
         written.add_done_callback(_look)  # Engine.IO does not; asyncio would complain
         return written
 
-    async def on_message(self, message: str | bytes) -> None:
+    def on_message(self, message: str | bytes) -> Awaitable[object] | None:
+        if self.session_idle and self.session_host.take(self.session_connection, message):
+            return None
+        self.session_idle = False
         if isinstance(message, str) and not is_packet(message):
             if self.session_connection is not None:
                 self.session_drop(self.session_connection, MALFORMED, "a frame")
             self.receive_queue.put_nowait(None)  # to Engine.IO: the end
-            return
+            return None
         connection, most = self.session_connection, self.session_host.max_queued
         if connection is None or self.session_over or self.session_unread > most:
-            return
+            return None
         self.receive_queue.put_nowait(message)
         self.session_unread += len(message)
-        if self.session_unread > most and connection.phase is not Phase.ENDED:
-            # Tornado reads on when this is done, so from here on the
-            # client waits, as long as a connect handler takes its time.
-            self.session_room = asyncio.Event()
-            await self.session_room.wait()
+        if self.session_unread <= most or connection.phase is Phase.ENDED:
+            return None
+        # Tornado reads on when this is done, so from here on the client
+        # waits, as long as a connect handler takes its time.
+        self.session_room = asyncio.Event()
+        return self.session_room.wait()
 
     async def get_next_message(self) -> str | bytes | None:
-        message: str | bytes | None = await self.receive_queue.get()
+        connection, queue = self.session_connection, self.receive_queue
+        if connection is not None and queue.empty():
+            self.session_idle = self.session_host.listens(connection)
+        try:
+            message = await queue.get()
+        finally:
+            self.session_idle = False
         if message:
             self.session_unread -= len(message)
         most = self.session_host.max_queued

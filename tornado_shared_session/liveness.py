@@ -103,6 +103,7 @@ async def _move(manager: SessionManager, connection: Connection, created_at: flo
         return
     delta = Delta(id, connection.generation, policy.idle_timeout, confirm=False)
     committed = await manager.store.commit(delta)
+    manager.connections.committed(delta, committed)
     if committed.ttl is not None and connection.id is id:
         connection.verified(committed.ttl, False)
 

@@ -231,19 +231,17 @@ class SessionManager(UserSessions):
         changed = bool(changes or deleted)
         if changed and record.provisional:
             ttl = self.policy.idle_timeout  # what is written in makes it a normal one
-        delta = Delta(
-            session.id,
-            record.generation,
-            ttl,
-            version,
-            changes,
-            tuple([key.encode() for key in deleted]) if deleted else (),
-        )
+        gone = tuple([key.encode() for key in deleted]) if deleted else ()
+        delta = Delta(session.id, record.generation, ttl, version, changes, gone)
         try:
             committed = await self.store.commit(delta)
-        except SessionEnded as error:
-            session._end(error.reason)
+        except BaseException as error:
+            self.connections.committed(delta, None)
+            if isinstance(error, SessionEnded):
+                session._end(error.reason)
             raise
+        if delta.id in self.connections.known:
+            self.connections.committed(delta, committed)
         session._commit_changes(changes, deleted)
         session._committed(committed.version, committed.ttl, changed=changed)
 

@@ -267,8 +267,10 @@ class Peek:
         generation: as in `Record`.
         ttl: seconds left to live.
         provisional: as in `Record`.
+        version: as in `Record`; 0 would mean that the store cannot tell.
     """
 
     generation: int
     ttl: float
     provisional: bool = False
+    version: int = 0

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
+from .connections import Connections
 from .errors import SessionEnded, SessionError
 from .policy import Policy
 from .record import Credential, Delta, Meta
@@ -25,6 +26,7 @@ class Rotator(Backend, Protocol):
 
     store: Store
     policy: Policy
+    connections: Connections
 
     async def create(
         self, session: Session, values: Mapping[bytes, bytes], *, user_id: str | None = None
@@ -119,17 +121,21 @@ async def _replace_secret(
     if user_id is not None:
         meta = meta.of_user(user_id)
     meta = seen_from(carrier, meta)
-    committed = await manager.store.commit(
-        Delta(
-            session.id,
-            record.generation,
-            policy.idle_timeout,
-            set=changes,
-            delete=tuple(key.encode() for key in deleted),
-            clear=clear,
-            meta=meta,
-        )
+    delta = Delta(
+        session.id,
+        record.generation,
+        policy.idle_timeout,
+        set=changes,
+        delete=tuple(key.encode() for key in deleted),
+        clear=clear,
+        meta=meta,
     )
+    try:
+        committed = await manager.store.commit(delta)
+    except BaseException:
+        manager.connections.committed(delta, None)
+        raise
+    manager.connections.committed(delta, committed)
     record.meta = meta
     record.generation += 1
     session._commit_changes(changes, deleted)

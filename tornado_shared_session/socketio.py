@@ -8,8 +8,7 @@ made to go in `transport.py`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import socketio
@@ -17,8 +16,7 @@ from tornado.websocket import WebSocketHandler
 
 from .connections import Phase
 from .endpoint import make_handler
-from .errors import ConfigurationError, SessionEnded, SessionError
-from .events import REASONS
+from .errors import ConfigurationError, SessionError
 from .handshake import Handshaker
 from .limits import ATTACHMENTS, QUEUED, at_least
 from .manager import SessionManager
@@ -26,16 +24,15 @@ from .origins import Origins
 from .policy import Duration, seconds
 from .rooms import RESERVED_ROOMS, user_room
 from .session import Session
-from .socketio_admission import current
 from .socketio_expiring import Expiring
-from .socketio_tokens import Tokens
+from .socketio_sessions import Sessions
 from .token_state import without_tokens
 from .tokens import BearerToken
 from .transport import OutQueue, SocketConnection
 from .watcher import watch
 
 
-class SessionServerMixin(Tokens):
+class SessionServerMixin(Sessions):
     """The behaviour of `SessionServer`, for a subclass of your own::
 
         class MyServer(SessionServerMixin, socketio.AsyncServer): ...
@@ -45,7 +42,10 @@ class SessionServerMixin(Tokens):
         reload: ``"event"`` reads the session anew before each event and
             acknowledgement, so none is handled after its end;
             ``"interval"`` trusts the notices and the periodic reload, so
-            that one may be, in the milliseconds a notice takes.
+            that one may be, in the milliseconds a notice takes, and shows
+            an event the session as this process knows it: what others
+            write is seen within `reload_interval`, what is written here
+            at once.
         anonymous: ``"create"`` gives a visitor without a session one at
             the handshake; ``"refuse"`` answers 401.
         login_required: refuse sessions that nobody is logged in to.
@@ -123,6 +123,7 @@ class SessionServerMixin(Tokens):
         self._creates, self._login_required = anonymous == "create", login_required
         self._by_eio: dict[str, SocketConnection] = {}
         self._by_sid: dict[str, SocketConnection] = {}
+        self._events: set[asyncio.Task[None]] = set()
         self.handshaker = Handshaker(
             sessions,
             origins,
@@ -147,74 +148,6 @@ class SessionServerMixin(Tokens):
         self.eio.create_queue = OutQueue
         if self.tokens is not None:
             self.eio.logger.addFilter(without_tokens)
-
-    # -- the shared session, python-socketio's spelling ----------------------
-
-    async def get_session(self, sid: str, namespace: str | None = None) -> Session:
-        """Return the shared session of a client, read anew.
-
-        The first call inside an event returns what was loaded for the
-        event. In the disconnect handler of a session that has ended it
-        is what was last loaded, read-only.
-
-        Raises:
-            KeyError: there is no such client.
-            SessionEnded: the session is no more.
-            StoreError: it could not be asked.
-        """
-        session = await self._read_session(sid, namespace)
-        event = current.get()
-        if event is not None and event.handed is not None:
-            event.handed.append(session)
-        return session
-
-    async def _read_session(self, sid: str, namespace: str | None) -> Session:
-        connection = self._connection(sid, namespace)
-        if connection.error is not None:
-            raise connection.error.with_traceback(None)
-        event = current.get()
-        if event is not None and event.connection is not connection:
-            event = None  # it asks about another client
-        if event is not None and event.session is not None:
-            session, event.session = event.session, None
-            return session
-        if connection.phase is Phase.LOADING and connection.rotation is not None:
-            async with connection.rotation:
-                pass  # until it has switched to another session, or has not
-        if event is not None and event.id and event.id is not connection.id:
-            raise SessionEnded("switched")
-        if connection.phase is Phase.ENDED:
-            return await self._session_of_ended(connection)
-        loaded = await self.load_session(connection)
-        if loaded is None:
-            raise SessionEnded(connection.reason or "expired")
-        return loaded
-
-    @asynccontextmanager
-    async def session(self, sid: str, namespace: str | None = None) -> AsyncIterator[Session]:
-        """The shared session as a context: saved at the end of the block.
-
-        Nothing is saved if the block raises.
-        """
-        session = await self._read_session(sid, namespace)
-        yield session
-        await session.save()
-
-    async def save_session(
-        self, sid: str, session: Mapping[str, Any], namespace: str | None = None
-    ) -> None:
-        """Save a session that `get_session` returned, or merge a mapping into it."""
-        if not isinstance(session, Session):
-            values, session = session, await self._read_session(sid, namespace)
-            session.update(values)
-        await session.save()
-
-    def local(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
-        """Return a dict of this connection's own; it is never stored."""
-        connection = self._connection(sid, namespace)
-        if connection.local is None:
-            connection.local = {}
-        return connection.local
 
     async def online(self, namespace: str = "/") -> list[tuple[str, Session]]:
         """Return the clients connected here to a namespace, with their sessions."""
@@ -247,27 +180,6 @@ class SessionServerMixin(Tokens):
         """Close a room that was entered."""
         _check_room(room)
         await super().close_room(room, namespace)
-
-    async def _session_of_ended(self, connection: SocketConnection) -> Session:
-        """For a disconnect handler: the session it had, or still has."""
-        session = connection.session
-        if session is not None and connection.reason in REASONS and connection.reason != "shutdown":
-            session._end(connection.reason)
-            return session
-        # Only the transport is gone; the session lives on without it. Not by
-        # `connection.id`: that may be one which it was about to switch to.
-        if session is None:
-            raise SessionEnded("expired")
-        record = await self.sessions.fetch(session.id)
-        if record is None or record.generation != connection.generation:
-            raise SessionEnded("expired" if record is None else "rotated")
-        return Session(self.sessions, record)
-
-    def _connection(self, sid: str, namespace: str | None) -> SocketConnection:
-        connection = self._by_sid.get(sid)
-        if connection is None:
-            raise KeyError(f"no client {sid!r} is connected to {namespace or '/'}")
-        return connection
 
 
 class SessionServer(SessionServerMixin, socketio.AsyncServer):  # type: ignore[misc]  # untyped

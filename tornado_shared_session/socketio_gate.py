@@ -13,6 +13,7 @@ fails when one of them goes. The public ``eio.on(...)`` would not do:
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -24,6 +25,7 @@ from . import liveness
 from .connections import Phase
 from .errors import SessionConflict, SessionEnded, StoreError
 from .events import REASONS, logger
+from .known import Known
 from .session import Session
 from .socketio_admission import Event, current
 from .socketio_packets import Packets
@@ -202,4 +204,16 @@ class Gate(Packets):
 
     async def load_session(self, connection: SocketConnection) -> Session | None:
         """Read a connection's session anew; None, and it will close, if that has ended."""
-        return await liveness.reload(self.sessions, connection)
+        if self._reload_events:
+            return await liveness.reload(self.sessions, connection)
+        id, connections = connection.id, self.sessions.connections
+        if id in connections:
+            # There before the store is asked, it hears of what is committed meanwhile.
+            connections.known.setdefault(id, Known())
+        asked = time.monotonic()
+        session = await liveness.reload(self.sessions, connection)
+        known = connections.known.get(id)
+        if session is not None and known is not None and connection.id is id:
+            assert session._record is not None
+            known.loaded(session._record, asked)
+        return session

@@ -236,6 +236,9 @@ class Watcher:
             gone = gone if gone not in ("rotated", "renew") else "expired"
             connections.end(id, gone)
             return
+        known = connections.known.get(id)
+        if known is not None:
+            known.peeked(peek)
         for connection in connections.of(id):
             if connection.phase is Phase.LOADING:
                 connection.minimum = max(connection.minimum, peek.generation)

@@ -58,13 +58,17 @@ async def test_a_failing_block_saves_nothing(a: Site, transport: str, expect_log
 
     @a.sio.on("fail")
     async def fail(sid: str) -> None:
-        async with a.sio.session(sid) as session:
-            session["note"] = "half"
-            raise ValueError("boom")
+        try:
+            async with a.sio.session(sid) as session:
+                session["note"] = "half"
+                raise ValueError("boom")
+        finally:
+            a.shared.tell(failed=True)
 
     async with a.client(transport, await a.visitor(note="whole")) as client:
         await client.connect()
         await client.emit("fail", ack=False)
+        await until(lambda: a.shared.heard("failed"))
         assert await client.emit("get") == "whole"
 
 

@@ -49,13 +49,13 @@ TABLE = {
         ADMITTED + "test_nobody_is_online_who_has_logged_out",
     ),
     "a block's session is saved again": (
-        "socketio.py",
-        "        session = await self._read_session(sid, namespace)\n        yield session\n",
-        "        session = await self.get_session(sid, namespace)\n        yield session\n",
+        "socketio_sessions.py",
+        "self._session = await self._server._read_session(",
+        "self._session = await self._server.get_session(",
         AUTOSAVE + "test_a_handler_that_raises_stores_nothing" + WS,
     ),
     "a session that was never found is looked for": (
-        "socketio.py",
+        "socketio_sessions.py",
         "        if connection.error is not None:\n            raise",
         "        if False:\n            raise",
         ADMITTED + "test_redis_down_at_the_handshake_is_passed_on" + WS,

@@ -60,9 +60,8 @@ MUTANTS = {
     ),
     "a save writes all it has": (
         "manager.py",
-        "            changes,\n            tuple(key.encode() for key in deleted),",
-        "            {**session._stored, **changes},\n"
-        "            tuple(key.encode() for key in deleted),",
+        "ttl, version, changes, gone)",
+        "ttl, version, {**session._stored, **changes}, gone)",
         "in_memory",
     ),
     "another user inherits the data": (

@@ -24,7 +24,7 @@ TABLE = {
         RACES + "test_who_leaves_a_namespace_before_the_token_may_connect_it_again" + WS,
     ),
     "who goes has the session it asked for": (
-        "socketio.py",
+        "socketio_sessions.py",
         "record = await self.sessions.fetch(session.id)",
         "record = await self.sessions.fetch(connection.id)",
         RACES + "test_who_goes_during_a_switch_was_never_in_the_other_session" + WS,
@@ -50,7 +50,7 @@ TABLE = {
         RACES + "test_what_is_written_while_an_unused_session_is_dropped_is_kept" + WS,
     ),
     "an event does not wait for a switch": (
-        "socketio.py",
+        "socketio_sessions.py",
         "if connection.phase is Phase.LOADING and connection.rotation is not None:",
         "if event is None and connection.phase is Phase.LOADING and connection.rotation:",
         RACES + "test_an_event_waits_for_a_switch_that_may_fail",

@@ -143,13 +143,13 @@ TABLE = {
         SWITCH + "test_an_event_that_loads_while_it_switches_does_not_mix",
     ),
     "who asks while it switches hears that all is over": (
-        "socketio.py",
+        "socketio_sessions.py",
         "if connection.phase is Phase.LOADING and connection.rotation is not None:",
         "if False:",
         SWITCH + "test_who_asks_while_it_switches_is_given_the_new_session",
     ),
     "an event reads on in another session": (
-        "socketio.py",
+        "socketio_sessions.py",
         "if event is not None and event.id and event.id is not connection.id:",
         "if False:",
         SWITCH + "test_an_event_of_the_session_before_is_not_acknowledged" + WS,

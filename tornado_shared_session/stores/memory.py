@@ -156,7 +156,12 @@ class MemoryStore(LocalMessages):
         return [
             None
             if entry is None
-            else Peek(entry.record.generation, entry.deadline - now, entry.record.provisional)
+            else Peek(
+                entry.record.generation,
+                entry.deadline - now,
+                entry.record.provisional,
+                entry.record.version,
+            )
             for entry in found
         ]
 

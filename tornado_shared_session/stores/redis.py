@@ -205,14 +205,13 @@ class RedisStore(Store):
             some = keys[start : start + _PEEKED_AT_ONCE]
             (reply,) = await self._pipe.run(PEEK, len(some), *some, repeatable=True)
             answer = raise_error(reply)
-            if type(answer) is not list or len(answer) != 3 * len(some):
+            if type(answer) is not list or len(answer) != 4 * len(some):
                 raise await self._misfit()
-            for generation, ttl, provisional in zip(
-                answer[::3], answer[1::3], answer[2::3], strict=True
-            ):
+            for generation, ttl, provisional, version in zip(*[iter(answer)] * 4, strict=True):
                 gone = generation is None or ttl == -2
+                left = max(ttl, 0) / 1000
                 found.append(
-                    None if gone else Peek(int(generation), max(ttl, 0) / 1000, bool(provisional))
+                    None if gone else Peek(int(generation), left, bool(provisional), int(version))
                 )
         return found
 

@@ -120,18 +120,19 @@ return b[2] or ''
 """
 )
 
-#: Answers, for each key, its generation, time to live in ms, provisional flag.
+#: Answers, for each key, its generation, time to live in ms, provisional flag, version.
 PEEK = Script(
     r"""
 local answer = {}
 for i, key in ipairs(KEYS) do
   -- pcall: a key of another type must not spoil the others' answers.
-  local b = redis.pcall('HMGET', key, '\255g', '\255p')
+  local b = redis.pcall('HMGET', key, '\255g', '\255p', '\255v')
   local generation = not b.err and b[1] and string.match(b[1], '^%d+$')
-  local at = 3 * i
-  answer[at - 2] = generation or false
-  answer[at - 1] = generation and redis.call('PTTL', key) or -2
-  answer[at] = b[2] or false
+  local at = 4 * i
+  answer[at - 3] = generation or false
+  answer[at - 2] = generation and redis.call('PTTL', key) or -2
+  answer[at - 1] = b[2] or false
+  answer[at] = generation and b[3] and string.match(b[3], '^%d+$') or '0'
 end
 return answer
 """

@@ -145,7 +145,8 @@ class SQLStore(LocalMessages):
         for start in range(0, len(known), _PEEKED_AT_ONCE):
             some = padded(known[start : start + _PEEKED_AT_ONCE])
             for row in await self._database.ask(self._statements.peek, ids=some):
-                found[row.id] = Peek(row.generation, row.left / 1000, bool(row.provisional))
+                left, provisional = row.left / 1000, bool(row.provisional)
+                found[row.id] = Peek(row.generation, left, provisional, row.version)
         return [found.get(id) for id in ids]
 
     async def index_add(self, user_id: str, id: str, lifetime: float) -> None:

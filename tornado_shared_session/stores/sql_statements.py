@@ -103,7 +103,7 @@ class Statements:
         numbers = (s.c.generation, s.c.version, s.c.provisional)
 
         self.load: Select[Any] = select(s.c.id, s.c.meta, s.c.payload, *numbers, left).where(some)
-        self.peek: Select[Any] = select(s.c.id, s.c.generation, s.c.provisional, left).where(some)
+        self.peek: Select[Any] = select(s.c.id, *numbers, left).where(some)
         self.locate: Select[Any] = select(*numbers, left, cap).where(one)
         self.read: Select[Any] = select(s.c.payload, *numbers, left, cap).where(one)
         self.owner: Select[Any] = select(s.c.generation, s.c.meta).where(one)

@@ -130,6 +130,17 @@ class MessageContract:
             assert peek.generation == generation
             await store.commit(Delta(id, generation, 0, meta=record.meta))
 
+    async def test_peek_sees_the_version(self, store: Store) -> None:
+        """It moves on with each change of values or bookkeeping, and is that of a load."""
+        id = await _stored(store)
+        for version in (1, 2, 3):
+            record, (peek,) = await store.load(id), await store.peek([id])
+            assert record is not None
+            assert peek is not None
+            assert peek.version == record.version == version
+            await store.commit(Delta(id, 1, _DAY))
+            await store.commit(Delta(id, 1, 0, set={b"a": b"%d" % version}))
+
     async def test_peek_takes_many_ids(self, store: Store) -> None:
         """Every answer stands where its id stood."""
         live = {await _stored(store) for _ in range(60)}

@@ -1,0 +1,78 @@
+"""For each condition of the short way: take it out, and a test fails."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.mutants import Mutant
+
+EXPRESS = "tests/integration/test_socket_express.py::"
+WAITS = EXPRESS + "test_nothing_overtakes_a_packet_that_waits"
+LISTENS = EXPRESS + "test_who_listens_in_hears_everything"
+
+#: What is taken out: (file, snippet, what it becomes, the test that fails).
+TABLE = {
+    "it overtakes what is queued": (
+        "socketio_wire.py",
+        "or socket.queue._unfinished_tasks",
+        "or False",
+        WAITS,
+    ),
+    "it is written during an upgrade": (
+        "socketio_wire.py",
+        "        or socket.upgrading\n",
+        "",
+        WAITS,
+    ),
+    "who answers no ping is answered": (
+        "socketio_wire.py",
+        "time.time() - socket.last_ping > eio.ping_timeout",
+        "False",
+        WAITS,
+    ),
+    "an event comes between a packet and its attachment": (
+        "socketio_express.py",
+        "or connection.eio_sid in self._binary_packet",
+        "or False",
+        WAITS,
+    ),
+    "the admin page sees nothing": (
+        "socketio_wire.py",
+        "and AsyncSocket._websocket_handler is _LONG_WAY  #",
+        "and True  #",
+        LISTENS + "[websocket]",
+    ),
+    "another handler of messages sees nothing": (
+        "socketio_express.py",
+        'and self.eio.handlers.get("message") == self._handle_eio_message',
+        "and True",
+        LISTENS + "[message]",
+    ),
+    "the log sees nothing": (
+        "socketio_express.py",
+        "and not self.logger.isEnabledFor(logging.INFO)",
+        "and True",
+        LISTENS + "[logger]",
+    ),
+    "who is not connected is heard": (
+        "socketio_express.py",
+        "or not self.manager.is_connected(sid, namespace)",
+        "or False",
+        EXPRESS + "test_who_is_being_disconnected_is_not_heard",
+    ),
+    "clients trigger connect": (
+        "socketio_express.py",
+        "or data[0] in self.reserved_events",
+        "or False",
+        "tests/integration/test_socket_session.py::"
+        "test_clients_cannot_trigger_connect_and_disconnect[websocket]",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TABLE)
+def test_a_missing_condition_is_noticed(name: str) -> None:
+    """The test that is named for a condition fails without it."""
+    module, old, new, test = TABLE[name]
+    assert Mutant(module, old, new).kills(test)
