@@ -203,13 +203,13 @@ class RedisStore(Store):
             answer = raise_error(reply)
             if type(answer) is not list or len(answer) != 3 * len(some):
                 raise await self._misfit()
-            for generation, ttl, provisional in zip(
-                answer[::3], answer[1::3], answer[2::3], strict=True
-            ):
-                gone = generation is None or ttl == -2
-                found.append(
-                    None if gone else Peek(int(generation), max(ttl, 0) / 1000, bool(provisional))
-                )
+            fields = iter(answer)
+            found += [
+                None
+                if generation is None or ttl == -2
+                else Peek(int(generation), ttl / 1000 if ttl > 0 else 0.0, provisional is not None)
+                for generation, ttl, provisional in zip(fields, fields, fields, strict=True)
+            ]
         return found
 
     async def index_add(self, user_id: str, id: str, lifetime: float) -> None:
