@@ -31,7 +31,7 @@ from .socketio_expiring import Expiring
 from .socketio_tokens import Tokens
 from .token_state import without_tokens
 from .tokens import BearerToken
-from .transport import OutQueue, SocketConnection
+from .transport import SocketConnection, prepare
 from .watcher import watch
 
 
@@ -144,7 +144,7 @@ class SessionServerMixin(Tokens):
             ),
             **kwargs,
         )
-        self.eio.create_queue = OutQueue
+        prepare(self)
         if self.tokens is not None:
             self.eio.logger.addFilter(without_tokens)
 

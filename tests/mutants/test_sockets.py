@@ -159,20 +159,22 @@ TABLE = {
     ),
     "farewell and CLOSE in one payload": (
         "transport.py",
-        "if await _within(deadline, socket.queue.join()):",
+        "if await patience.wait(socket.queue.when_drained):",
         "if True:",
         CLOSING + "test_a_polling_client_between_two_polls_hears_why",
     ),
     "no bound for a client that stops polling": (
-        "transport.py",
-        "async with asyncio.timeout_at(deadline):",
-        "async with asyncio.timeout(None):",
+        "closings.py",
+        "call_later(seconds, self._end)",
+        "call_later(3600, self._end)",
         CLOSING + "test_a_client_that_stops_polling_is_forgotten",
     ),
     "each step of a closing has its own second": (
-        "transport.py",
-        "async with asyncio.timeout_at(deadline):",
-        "async with asyncio.timeout(_CLOSING):",
+        "closings.py",
+        "        self._step = step\n",
+        "        self._step = step\n"
+        "        self._timer.cancel()\n"
+        "        self._timer = step.get_loop().call_later(0.8, self._end)\n",
         CLOSING + "test_all_steps_of_a_closing_share_one_second",
     ),
     "an upgrade that was given up still holds polling back": (
