@@ -26,6 +26,7 @@ ORDER = """
     transactions manager settings liveness deadlines channel watcher
     token_state queues closings transport handshake payload frames endpoint
     socketio_admission socketio_packets socketio_authenticated socketio_expiring socketio_gate
+    socketio_rooms
     socketio_switch socketio_tokens socketio
     response carrier streaming web websocket_close websocket cors serving draining
     cli __main__ testing

@@ -28,6 +28,7 @@ from .rooms import RESERVED_ROOMS, user_room
 from .session import Session
 from .socketio_admission import current
 from .socketio_expiring import Expiring
+from .socketio_rooms import RoomIndex
 from .socketio_tokens import Tokens
 from .token_state import without_tokens
 from .tokens import BearerToken
@@ -139,12 +140,11 @@ class SessionServerMixin(Tokens):
             async_mode="tornado",
             # One rule, ours; as a function, so that Engine.IO sends the
             # CORS headers that go with it.
-            cors_allowed_origins=lambda _, environ: origins.allows(
-                environ["tornado.handler"].request
-            ),
+            cors_allowed_origins=lambda _, env: origins.allows(env["tornado.handler"].request),
             **kwargs,
         )
         prepare(self)
+        RoomIndex(self.manager)
         if self.tokens is not None:
             self.eio.logger.addFilter(without_tokens)
 

@@ -13,6 +13,7 @@ fails when one of them goes. The public ``eio.on(...)`` would not do:
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Coroutine
 from typing import Any
 
@@ -50,11 +51,7 @@ class Gate(Packets):
         if reason not in REASONS:
             return packets  # the session lives; this transport was no good
         for namespace in connection.sids.keys() - connection.withheld.keys():
-            said = {"reason": reason}
-            last = [self.packet_class(EVENT, namespace=namespace, data=["session_ended", said])]
-            if final:
-                last.append(self.packet_class(DISCONNECT, namespace=namespace))
-            packets += [EngineIOPacket(MESSAGE, packet.encode()) for packet in last]
+            packets += _farewell(self.packet_class, namespace, reason, final)
         return packets
 
     async def tell_expiring(self, connection: SocketConnection, seconds: float) -> None:
@@ -203,3 +200,11 @@ class Gate(Packets):
     async def load_session(self, connection: SocketConnection) -> Session | None:
         """Read a connection's session anew; None, and it will close, if that has ended."""
         return await liveness.reload(self.sessions, connection)
+
+
+@functools.lru_cache(maxsize=64)  # many may end at once, and for one reason
+def _farewell(packet_class: Any, namespace: str, reason: str, final: bool) -> tuple[Any, ...]:
+    last = [packet_class(EVENT, namespace=namespace, data=["session_ended", {"reason": reason}])]
+    if final:
+        last.append(packet_class(DISCONNECT, namespace=namespace))
+    return tuple(EngineIOPacket(MESSAGE, packet.encode()) for packet in last)

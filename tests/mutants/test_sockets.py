@@ -177,6 +177,31 @@ TABLE = {
         "        self._timer = step.get_loop().call_later(0.8, self._end)\n",
         CLOSING + "test_all_steps_of_a_closing_share_one_second",
     ),
+    "all closings begin at once": (
+        "closings.py",
+        "_AT_ONCE = 20",
+        "_AT_ONCE = 2000",
+        "tests/unit/test_closings.py::test_many_closings_begin_a_few_in_each_turn_of_the_loop",
+    ),
+    "who has given up takes what comes": (
+        "queues.py",
+        "if not getter.done():",
+        "if True:",
+        "tests/unit/test_queues.py::test_who_gives_up_takes_nothing",
+    ),
+    "taken is as good as sent": (
+        "queues.py",
+        "        if self._undone == 0:\n",
+        "        if True:\n",
+        "tests/unit/test_queues.py::test_a_queue_is_drained_when_all_of_it_is_on_its_way",
+    ),
+    "all rooms are looked at when a client goes": (
+        "socketio_rooms.py",
+        "self._manager.rooms, {namespace: {}}",
+        "self._manager.rooms, self._manager.rooms",
+        "tests/integration/test_rooms.py"
+        "::test_a_client_that_goes_costs_no_look_at_the_rooms_of_others[polling]",
+    ),
     "an upgrade that was given up still holds polling back": (
         "transport.py",
         "socket.upgrading = False",
