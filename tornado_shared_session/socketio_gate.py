@@ -51,7 +51,9 @@ class Gate(Packets):
         if reason not in REASONS:
             return packets  # the session lives; this transport was no good
         for namespace in connection.sids.keys() - connection.withheld.keys():
-            packets += _farewell(self.packet_class, namespace, reason, final)
+            last = _farewell(self.packet_class, namespace, reason, final)
+            # Each its own: one that was encoded for a poll stays as it is.
+            packets += [EngineIOPacket(MESSAGE, data) for data in last]
         return packets
 
     async def tell_expiring(self, connection: SocketConnection, seconds: float) -> None:
@@ -207,4 +209,4 @@ def _farewell(packet_class: Any, namespace: str, reason: str, final: bool) -> tu
     last = [packet_class(EVENT, namespace=namespace, data=["session_ended", {"reason": reason}])]
     if final:
         last.append(packet_class(DISCONNECT, namespace=namespace))
-    return tuple(EngineIOPacket(MESSAGE, packet.encode()) for packet in last)
+    return tuple(packet.encode() for packet in last)

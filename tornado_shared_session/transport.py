@@ -247,10 +247,11 @@ class SocketConnection(Connection):
         # Put, not sent: Engine.IO's send() closes and raises where a ping
         # is overdue. The farewell and CLOSE never share a polling payload:
         # the JavaScript client handles CLOSE first and would not hear why.
+        # A WebSocket has no payloads.
         self.farewell = self.host.farewell(self, reason, final)
         for packet in self.farewell:
             socket.queue.put_nowait(packet)
-        if await patience.wait(socket.queue.when_drained):
+        if socket.upgraded or await patience.wait(socket.queue.when_drained):
             # Ours, before Engine.IO forgets the socket, so that a client
             # whose poll is not pending fetches it with the next one.
             socket.queue.put_nowait(_CLOSE)
