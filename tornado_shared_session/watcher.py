@@ -193,8 +193,13 @@ class Watcher:
             self._waiting.remove(look)
 
     def _ask_all(self, *, renew: bool = False) -> None:
-        for id in self._manager.connections.ids():
-            self._due.setdefault(id, "renew" if renew else "expired")
+        asked = self._due.copy()
+        # In three steps, each of which is one for the interpreter: those
+        # that were asked about come first, and for the reasons they had.
+        self._due.update(
+            dict.fromkeys(self._manager.connections.ids(), "renew" if renew else "expired")
+        )
+        self._due.update(asked)
         self._wake.set()
 
     async def _answer(self) -> None:
