@@ -116,8 +116,8 @@ class Connection(abc.ABC):
 
     def verified(self, ttl: float, provisional: bool) -> None:
         """The store said how the session stands: `ttl` seconds to live."""
-        self.seen_at = time.monotonic()
-        self.deadline = self.seen_at + ttl
+        now = self.seen_at = time.monotonic()
+        self.deadline = now + ttl
         self.provisional = provisional
 
     def end(self, reason: str) -> None:
@@ -152,14 +152,15 @@ class Connections:
 
     def __init__(self, report: Reporter) -> None:
         self._report = report
-        self._by_id: dict[str, set[Connection]] = {}
         self.known: dict[str, Known] = {}
+        # Most sessions have one, for which a set would be ten times as large.
+        self._by_id: dict[str, Connection | set[Connection]] = {}
 
     def __len__(self) -> int:
-        return sum(map(len, self._by_id.values()))
+        return sum(len(some) if type(some) is set else 1 for some in self._by_id.values())
 
     def __iter__(self) -> Iterator[Connection]:
-        return (connection for some in list(self._by_id.values()) for connection in list(some))
+        return (connection for id in list(self._by_id) for connection in self.of(id))
 
     def __contains__(self, id: object) -> bool:
         return id in self._by_id
@@ -170,20 +171,27 @@ class Connections:
 
     def of(self, id: str) -> list[Connection]:
         """Return the connections of one session."""
-        return list(self._by_id.get(id, ()))
+        some = self._by_id.get(id)
+        if some is None:
+            return []
+        return list(some) if isinstance(some, set) else [some]
 
     def add(self, connection: Connection) -> None:
         """Enter a connection; twice is harmless."""
-        self._by_id.setdefault(connection.id, set()).add(connection)
+        some = self._by_id.setdefault(connection.id, connection)
+        if isinstance(some, set):
+            some.add(connection)
+        elif some is not connection:
+            self._by_id[connection.id] = {some, connection}
 
     def discard(self, connection: Connection) -> None:
         """Take a connection out; twice is harmless."""
         some = self._by_id.get(connection.id)
-        if some is not None:
+        if isinstance(some, set):
             some.discard(connection)
-            if not some:
-                del self._by_id[connection.id]
-                self.known.pop(connection.id, None)
+        if some is connection or some == set():
+            del self._by_id[connection.id]
+            self.known.pop(connection.id, None)
 
     def committed(self, delta: Delta, result: Committed | None) -> None:
         """This process has changed a record; None: it failed, and nobody knows what it did."""

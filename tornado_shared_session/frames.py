@@ -18,6 +18,7 @@ from .connections import Phase
 from .events import logger
 from .limits import MALFORMED, unsent
 from .payload import is_packet
+from .queues import Queue
 from .transport import Host, SocketConnection
 
 _Handler: Any = object  # Engine.IO's Tornado handler, which is untyped
@@ -40,20 +41,18 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
         session_host: the Socket.IO server.
         session_connection: whose WebSocket, or handshake, it is.
         session_stream: its TCP connection, once it is open.
-        session_unread: bytes that Engine.IO has not taken yet.
         session_room: set when it has taken enough, or takes no more.
         session_over: it takes no more.
-        session_idle: it waits for the next message, which may pass it by.
+        session_idle: Engine.IO's wait for the next message, if that may pass it by.
     """
 
     session_host: Taker
     session_connection: SocketConnection | None = None
     session_stream: IOStream | None = None
-    session_unread = 0
     session_room: asyncio.Event | None = None
     session_over = False
-    session_idle = False
-    receive_queue: asyncio.Queue[str | bytes | None]  # Engine.IO's
+    session_idle: asyncio.Future[Any] | None = None
+    receive_queue: Queue  # in the place of Engine.IO's, which is larger
 
     def session_drop(self, connection: SocketConnection, reason: str, why: str) -> None:
         """End a connection whose client kept to no limit."""
@@ -66,6 +65,7 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
             self.close()
             return
         self.session_stream = self.ws_connection.stream
+        self.receive_queue = Queue()
         connection.handlers.append(self)
         self.session_host.spawn(self._session_run())
 
@@ -96,10 +96,18 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
         written.add_done_callback(_look)  # Engine.IO does not; asyncio would complain
         return written
 
-    def on_message(self, message: str | bytes) -> Awaitable[object] | None:
-        if self.session_idle and self.session_host.take(self.session_connection, message):
-            return None
-        self.session_idle = False
+    @property
+    def session_unread(self) -> int:
+        """Bytes that Engine.IO has not taken yet."""
+        return self.receive_queue.waiting
+
+    def on_message(self, message: str | bytes) -> Awaitable[None] | None:
+        """Keep a message for Engine.IO; Tornado reads on when what is returned is done."""
+        idle = self.session_idle  # done if Engine.IO has a message, or waits no more
+        if idle is not None and not idle.done():
+            if self.session_host.take(self.session_connection, message):
+                return None
+            self.session_idle = None
         if isinstance(message, str) and not is_packet(message):
             if self.session_connection is not None:
                 self.session_drop(self.session_connection, MALFORMED, "a frame")
@@ -109,28 +117,24 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
         if connection is None or self.session_over or self.session_unread > most:
             return None
         self.receive_queue.put_nowait(message)
-        self.session_unread += len(message)
         if self.session_unread <= most or connection.phase is Phase.ENDED:
             return None
-        # Tornado reads on when this is done, so from here on the client
-        # waits, as long as a connect handler takes its time.
+        # From here on the client waits, as long as a connect handler takes
+        # its time.
         self.session_room = asyncio.Event()
-        return self.session_room.wait()
+        return self._session_wait(self.session_room)
 
-    async def get_next_message(self) -> str | bytes | None:
-        connection, queue = self.session_connection, self.receive_queue
-        if connection is not None and queue.empty():
-            self.session_idle = self.session_host.listens(connection)
-        try:
-            message = await queue.get()
-        finally:
-            self.session_idle = False
-        if message:
-            self.session_unread -= len(message)
-        most = self.session_host.max_queued
-        if self.session_room is not None and self.session_unread <= most:
+    async def _session_wait(self, room: asyncio.Event) -> None:
+        await room.wait()
+
+    def get_next_message(self) -> Awaitable[str | bytes | None]:
+        """Return a future of the next message for Engine.IO; None is the end."""
+        connection, taken = self.session_connection, self.receive_queue.get()
+        if connection is not None and not taken.done():
+            self.session_idle = taken if self.session_host.listens(connection) else None
+        if self.session_room is not None and self.session_unread <= self.session_host.max_queued:
             self.session_room.set()
-        return message
+        return taken
 
     def on_close(self) -> None:
         super().on_close()

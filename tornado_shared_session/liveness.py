@@ -13,6 +13,7 @@ from .connections import Connection, Phase
 from .errors import SessionEnded, StoreError
 from .events import logger
 from .manager import SessionManager
+from .policy import Policy
 from .record import Delta, Peek
 from .session import Session
 
@@ -108,15 +109,17 @@ async def _move(manager: SessionManager, connection: Connection, created_at: flo
         connection.verified(committed.ttl, False)
 
 
-async def renew(manager: SessionManager, id: str, peek: Peek) -> None:
-    """Keep alive what only its open connection keeps alive."""
-    policy = manager.policy
+def is_old(policy: Policy, peek: Peek) -> bool:
+    """Whether only its open connection keeps a session alive, and it is time to do so."""
     if peek.provisional:
-        ttl = policy.provisional_timeout
-    elif policy.sockets_keep_alive and peek.ttl <= policy.idle_timeout - policy.touch_interval:
-        ttl = policy.idle_timeout
-    else:
-        return
+        return True
+    return policy.sockets_keep_alive and peek.ttl <= policy.idle_timeout - policy.touch_interval
+
+
+async def renew(manager: SessionManager, id: str, peek: Peek) -> None:
+    """Keep alive a session that `is_old`."""
+    policy = manager.policy
+    ttl = policy.provisional_timeout if peek.provisional else policy.idle_timeout
     if id in manager.connections:
         try:
             await manager.store.commit(Delta(id, peek.generation, ttl, confirm=False))

@@ -15,6 +15,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import msgpack
 
@@ -259,8 +260,7 @@ class Delta:
         return bool(self.set or self.delete or self.clear or self.meta is not None)
 
 
-@dataclass(frozen=True, slots=True)
-class Peek:
+class Peek(NamedTuple):
     """What can be known of a record without extending its life.
 
     Attributes:

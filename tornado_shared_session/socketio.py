@@ -25,10 +25,11 @@ from .policy import Duration, seconds
 from .rooms import RESERVED_ROOMS, user_room
 from .session import Session
 from .socketio_expiring import Expiring
+from .socketio_rooms import RoomIndex
 from .socketio_sessions import Sessions
 from .token_state import without_tokens
 from .tokens import BearerToken
-from .transport import OutQueue, SocketConnection
+from .transport import SocketConnection, prepare
 from .watcher import watch
 
 
@@ -140,12 +141,11 @@ class SessionServerMixin(Sessions):
             async_mode="tornado",
             # One rule, ours; as a function, so that Engine.IO sends the
             # CORS headers that go with it.
-            cors_allowed_origins=lambda _, environ: origins.allows(
-                environ["tornado.handler"].request
-            ),
+            cors_allowed_origins=lambda _, env: origins.allows(env["tornado.handler"].request),
             **kwargs,
         )
-        self.eio.create_queue = OutQueue
+        prepare(self)
+        RoomIndex(self.manager)
         if self.tokens is not None:
             self.eio.logger.addFilter(without_tokens)
 

@@ -13,6 +13,7 @@ fails when one of them goes. The public ``eio.on(...)`` would not do:
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -52,11 +53,9 @@ class Gate(Packets):
         if reason not in REASONS:
             return packets  # the session lives; this transport was no good
         for namespace in connection.sids.keys() - connection.withheld.keys():
-            said = {"reason": reason}
-            last = [self.packet_class(EVENT, namespace=namespace, data=["session_ended", said])]
-            if final:
-                last.append(self.packet_class(DISCONNECT, namespace=namespace))
-            packets += [EngineIOPacket(MESSAGE, packet.encode()) for packet in last]
+            last = _farewell(self.packet_class, namespace, reason, final)
+            # Each its own: one that was encoded for a poll stays as it is.
+            packets += [EngineIOPacket(MESSAGE, data) for data in last]
         return packets
 
     async def tell_expiring(self, connection: SocketConnection, seconds: float) -> None:
@@ -217,3 +216,11 @@ class Gate(Packets):
             assert session._record is not None
             known.loaded(session._record, asked)
         return session
+
+
+@functools.lru_cache(maxsize=64)  # many may end at once, and for one reason
+def _farewell(packet_class: Any, namespace: str, reason: str, final: bool) -> tuple[Any, ...]:
+    last = [packet_class(EVENT, namespace=namespace, data=["session_ended", {"reason": reason}])]
+    if final:
+        last.append(packet_class(DISCONNECT, namespace=namespace))
+    return tuple(packet.encode() for packet in last)

@@ -69,7 +69,7 @@ def write(eio: Any, connection: SocketConnection, text: str) -> bool:
         or socket.upgrading
         or socket.closing
         or socket.closed
-        or socket.queue._unfinished_tasks
+        or socket.queue.undone
         or (socket.last_ping and time.time() - socket.last_ping > eio.ping_timeout)
         or AsyncSocket._websocket_handler is not _LONG_WAY
     ):

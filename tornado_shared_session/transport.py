@@ -15,52 +15,25 @@ sockets; `tests/integration/test_closing.py` fails when that goes.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from engineio.packet import CLOSE, MESSAGE, Packet
 from tornado.iostream import IOStream
 from tornado.websocket import WebSocketHandler
 
+from .closings import Closings, Patience
 from .connections import Connection
 from .events import logger
-from .limits import BROKEN_LIMITS, QUEUED, TOO_SLOW, unsent
+from .limits import BROKEN_LIMITS, TOO_SLOW, unsent
+from .queues import OutQueue
 from .record import Credential
 from .token_state import TokenState
 
 #: Seconds for a client to fetch its farewell and to answer the close, all
 #: in all: what is promised is a second from the end of the session.
 _CLOSING = 0.8
-
-
-class OutQueue(asyncio.Queue[Any]):
-    """What Engine.IO has to send to one client; it knows how many bytes that is.
-
-    A packet that comes while more than `most` wait is one too many:
-    `overflow` is called with their number.
-    """
-
-    _queue: deque[Any]
-
-    def _init(self, maxsize: int) -> None:
-        super()._init(maxsize)
-        self.waiting = 0
-        self.most = QUEUED
-        self.overflow: Callable[[int], None] | None = None
-
-    def _put(self, item: Any) -> None:
-        self._queue.append(item)  # as asyncio's own does; a call less for each packet
-        if item is not None and item.data:
-            if self.waiting > self.most and self.overflow is not None:
-                self.overflow(self.waiting)
-            self.waiting += len(item.data)
-
-    def _get(self) -> Any:
-        item = self._queue.popleft()
-        if item is not None and item.data:
-            self.waiting -= len(item.data)
-        return item
+_CLOSE = Packet(CLOSE)
 
 
 class Host(Protocol):
@@ -69,6 +42,7 @@ class Host(Protocol):
     eio: Any
     max_queued: int
     sessions: Any
+    closings: Closings
 
     def farewell(self, connection: SocketConnection, reason: str, final: bool) -> list[Any]:
         """Return the last packets for a client, Engine.IO ones."""
@@ -87,7 +61,7 @@ class SocketConnection(Connection):
         attached: bytes of the packet whose attachments are under way.
         eio_sid: Engine.IO's id of it; "" until that is known.
         polled: the TCP connection of its latest poll, until that is fetched.
-        presented: the session ids that the handshake presented.
+        presented: the session ids that the handshake presented, each once.
         handlers: the live WebSocket handlers; two during an upgrade.
         local: the application's own dict for this connection.
         sids: Socket.IO's ids of it, by namespace.
@@ -119,19 +93,19 @@ class SocketConnection(Connection):
         super().__init__(id)
         self.host = host
         self.eio_sid = ""
-        self.presented = presented
+        self.presented = tuple(presented)
         self.handlers: list[WebSocketHandler] = []
         self.local: dict[str, Any] | None = None
         self.sids: dict[str, str] = {}
         self.withheld: dict[str, list[Any]] = {}
-        self.farewell: list[Any] = []
+        self.farewell: Sequence[Any] = ()
         self.last_namespace = "/"
         self.tokens: TokenState | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.attached = 0
         self.polled: IOStream | None = None
         self.warned = 0.0
-        self._left: asyncio.Event | None = None
+        self._left: Callable[[], None] | None = None
 
     @property
     def live(self) -> bool:
@@ -148,10 +122,10 @@ class SocketConnection(Connection):
     def may_present(self, credentials: list[Credential]) -> bool:
         """Whether a later request carries what the handshake carried, or
         what the handshake's response set."""
-        ids = frozenset(credential.id for credential in credentials)
-        if ids == self.presented:
+        ids, presented = {credential.id for credential in credentials}, set(self.presented)
+        if ids == presented:
             return True
-        return self.id in ids and ids <= self.presented | {self.id}
+        return self.id in ids and ids <= presented | {self.id}
 
     def close_unless_connected(self, seconds: float) -> None:
         """Close the transport if no namespace is connected by then."""
@@ -200,7 +174,7 @@ class SocketConnection(Connection):
         if self.handlers:
             return
         if self._left is not None:
-            self._left.set()
+            self._left()
         socket = self.host.eio.sockets.get(self.eio_sid)
         if socket is not None and not socket.upgraded:
             # Engine.IO still waits for the upgrade, and holds back from
@@ -224,11 +198,10 @@ class SocketConnection(Connection):
 
     def _close(self, reason: str, *, final: bool) -> None:
         self.cancel_timer()
-        self.host.spawn(self._really_close(reason, final))
+        self.host.closings.add(self._really_close(reason, final))
 
     async def _really_close(self, reason: str, final: bool) -> None:
-        eio = self.host.eio
-        deadline = asyncio.get_running_loop().time() + _CLOSING
+        eio, patience = self.host.eio, Patience(_CLOSING)
         socket = eio.sockets.get(self.eio_sid)
         streams = [h.ws_connection.stream for h in self.handlers if h.ws_connection is not None]
         try:
@@ -236,7 +209,7 @@ class SocketConnection(Connection):
                 if reason in BROKEN_LIMITS:
                     self._discard(reason, streams)
                 elif socket is not None and not socket.closed:
-                    await self._say_goodbye(socket, reason, final, deadline)
+                    await self._say_goodbye(socket, reason, final, patience)
             except Exception:  # it is only a courtesy
                 logger.exception("a farewell failed; the transport is closed all the same")
             if socket is not None:
@@ -249,15 +222,18 @@ class SocketConnection(Connection):
             for handler in list(self.handlers):
                 handler.close()
             if self.handlers:
-                self._left = asyncio.Event()
-                await _within(deadline, self._left.wait())
+                await patience.wait(self._when_left)
         finally:
+            patience.cancel()
             if self.polled is not None and unsent(self.polled):
                 streams.append(self.polled)  # the answer to a client that does not read
             for stream in streams:
                 if stream is not None:
                     stream.close()
             self.host.forget(self)
+
+    def _when_left(self, call: Callable[[], None]) -> None:
+        self._left = call
 
     def _discard(self, reason: str, streams: list[IOStream | None]) -> None:
         """Free what waits for a client that kept to no limit; it is told nothing."""
@@ -267,18 +243,25 @@ class SocketConnection(Connection):
                 if stream is not None:
                     stream.close()
 
-    async def _say_goodbye(self, socket: Any, reason: str, final: bool, deadline: float) -> None:
+    async def _say_goodbye(self, socket: Any, reason: str, final: bool, patience: Patience) -> None:
         # Put, not sent: Engine.IO's send() closes and raises where a ping
         # is overdue. The farewell and CLOSE never share a polling payload:
         # the JavaScript client handles CLOSE first and would not hear why.
+        # A WebSocket has no payloads.
         self.farewell = self.host.farewell(self, reason, final)
         for packet in self.farewell:
             socket.queue.put_nowait(packet)
-        if await _within(deadline, socket.queue.join()):
+        if socket.upgraded or await patience.wait(socket.queue.when_drained):
             # Ours, before Engine.IO forgets the socket, so that a client
             # whose poll is not pending fetches it with the next one.
-            socket.queue.put_nowait(Packet(CLOSE))
-            await _within(deadline, socket.queue.join())
+            socket.queue.put_nowait(_CLOSE)
+            await patience.wait(socket.queue.when_drained)
+
+
+def prepare(host: Host) -> None:
+    """Give a Socket.IO server what its connections need."""
+    host.closings = Closings(host)
+    host.eio.create_queue = OutQueue
 
 
 def release(eio: Any, eio_sid: str) -> None:
@@ -286,13 +269,3 @@ def release(eio: Any, eio_sid: str) -> None:
     socket = eio.sockets.pop(eio_sid, None)
     if socket is not None:
         socket.queue.put_nowait(None)
-
-
-async def _within(deadline: float, work: Awaitable[Any]) -> bool:
-    """Wait for something until then at most; return whether it came."""
-    try:
-        async with asyncio.timeout_at(deadline):
-            await work
-    except TimeoutError:
-        return False
-    return True

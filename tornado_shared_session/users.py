@@ -19,7 +19,7 @@ from .record import CorruptRecord, NewerFormat, Record, is_id
 from .rooms import session_room, user_room
 from .stores.base import Deleted, ForeignRecord
 
-_AT_ONCE = 500  # sessions that travel to the store together
+_AT_ONCE = 100  # sessions that travel to the store together, and are handled in one turn
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from . import liveness
@@ -30,7 +31,9 @@ from .notices import Notice
 from .record import Peek
 
 _BATCH = 500  # sessions asked about in one turn of the loop
-_CLOSED = 20  # sessions whose sockets are closed in one turn of the loop
+_TURN = 100  # of them that are acted upon before others have a turn
+_CLOSED = 5  # as many as closing the sockets of one session takes the time of
+_RENEWED = 50  # sessions that are renewed in one turn of the loop
 _PACE = 0.005  # seconds between two questions, so that a flood of notices is a few
 _RETRY = 0.5  # seconds until a store that failed is asked again
 _MARGIN = 0.005  # a deadline is looked at this much after it, for Redis counts in ms
@@ -190,8 +193,13 @@ class Watcher:
             self._waiting.remove(look)
 
     def _ask_all(self, *, renew: bool = False) -> None:
-        for id in self._manager.connections.ids():
-            self._due.setdefault(id, "renew" if renew else "expired")
+        asked = self._due.copy()
+        # In three steps, each of which is one for the interpreter: those
+        # that were asked about come first, and for the reasons they had.
+        self._due.update(
+            dict.fromkeys(self._manager.connections.ids(), "renew" if renew else "expired")
+        )
+        self._due.update(asked)
         self._wake.set()
 
     async def _answer(self) -> None:
@@ -200,56 +208,63 @@ class Watcher:
             await self._wake.wait()
             self._wake.clear()
             while self._due:
-                some = list(self._due.items())[:_BATCH]
-                for id, _ in some:
-                    del self._due[id]
+                ids = list(islice(self._due, _BATCH))
+                reasons = [self._due.pop(id) for id in ids]
                 try:
-                    peeks = await self._manager.store.peek([id for id, _ in some])
+                    peeks = await self._manager.store.peek(ids)
                 except Exception as error:
                     if not isinstance(error, StoreError):
                         logger.exception("sessions could not be looked up")
-                    for id, reason in some:
+                    for id, reason in zip(ids, reasons, strict=True):
                         self._due.setdefault(id, reason)
                         self._unverified(id)
                     await asyncio.sleep(_RETRY)
                     continue
-                alive, gone = [], 0
-                for (id, reason), peek in zip(some, peeks, strict=True):
-                    self._act(id, reason, peek)
+                old, done = [], 0  # sessions to be renewed; what was done in this turn
+                for id, reason, peek in zip(ids, reasons, peeks, strict=True):
                     if peek is None:
-                        gone += 1
-                        if gone % _CLOSED == 0:
-                            await asyncio.sleep(0)  # others have a turn between many closings
-                    elif reason == "renew":
-                        alive.append((id, peek))
+                        self._end(id, reason)
+                        done += _CLOSED
+                    else:
+                        done += 1
+                        self._verify(id, peek)
+                        if reason == "renew" and liveness.is_old(self._manager.policy, peek):
+                            old.append((id, peek))
+                    if done >= _TURN:
+                        done = 0
+                        await asyncio.sleep(0)
                 for look in self._waiting:
-                    look.settle(id for id, _ in some if id not in self._due)  # not asked again
-                renewals = (liveness.renew(self._manager, *one) for one in alive)
-                await asyncio.gather(*renewals)
+                    look.settle(id for id in ids if id not in self._due)  # not asked again
+                for start in range(0, len(old), _RENEWED):
+                    few = old[start : start + _RENEWED]
+                    await asyncio.gather(*(liveness.renew(self._manager, *one) for one in few))
                 await asyncio.sleep(_PACE)
 
-    def _act(self, id: str, reason: str, peek: Peek | None) -> None:
+    def _end(self, id: str, reason: str) -> None:
+        """A session is gone; `reason` is why, as far as it was known when the store was asked."""
+        heard = self._due.get(id)  # meanwhile: why it is gone
+        gone = heard if heard in FINAL else reason
+        gone = gone if gone not in ("rotated", "renew") else "expired"
+        self._manager.connections.end(id, gone)
+
+    def _verify(self, id: str, peek: Peek) -> None:
+        """A session lives; end what came in with a credential that it has no more."""
         connections = self._manager.connections
-        if peek is None:
-            heard = self._due.get(id)  # meanwhile: why it is gone
-            gone = heard if heard in FINAL else reason
-            gone = gone if gone not in ("rotated", "renew") else "expired"
-            connections.end(id, gone)
-            return
         known = connections.known.get(id)
         if known is not None:
             known.peeked(peek)
+        generation, ttl, provisional, _ = peek
         for connection in connections.of(id):
             if connection.phase is Phase.LOADING:
-                connection.minimum = max(connection.minimum, peek.generation)
-            elif connection.generation < peek.generation:
+                connection.minimum = max(connection.minimum, generation)
+            elif connection.generation < generation:
                 if connection.rotation is not None and connection.rotation.locked():
                     # Perhaps by an event of its own: look again when it is done.
                     asyncio.get_running_loop().call_later(_RETRY, self._ask, id, "rotated")
                 else:
                     connections.end_one(connection, "rotated")
             else:
-                connection.verified(peek.ttl, peek.provisional)
+                connection.verified(ttl, provisional)
                 self.expect(id, connection.deadline)
 
     def _unverified(self, id: str) -> None:

@@ -7,17 +7,21 @@ these here say first which one went when a new release moves them.
 from __future__ import annotations
 
 import inspect
+import re
 import socket
 from typing import Any
 
 import engineio
 import pytest
 import socketio
+from engineio import async_socket
 from engineio.async_socket import AsyncSocket
+from engineio.base_socket import BaseSocket
 from tornado.websocket import WebSocketHandler
 
 from tests.support.sites import site, until
 from tornado_shared_session import SessionServer
+from tornado_shared_session.queues import OutQueue
 from tornado_shared_session.serving import Serving
 from tornado_shared_session.socketio_admission import Admission
 from tornado_shared_session.socketio_gate import Gate
@@ -62,14 +66,16 @@ def test_a_seam_takes_what_it_took(kind: type[Any], name: str) -> None:
 
 
 def test_engine_io_still_closes_the_way_we_do() -> None:
-    """close(wait, abort, reason), a queue that can be joined, and a dict of sockets."""
+    """close(wait, abort, reason), a queue that is asked what ours is, a dict of sockets."""
     assert names(AsyncSocket.close) == ["self", "wait", "abort", "reason"]
     eio = engineio.AsyncServer(async_mode="tornado")
     made = AsyncSocket(eio, "sid")
     assert eio.sockets == {}
     assert made.closed is False
-    for method in ("join", "put_nowait", "get_nowait", "task_done", "qsize"):
-        assert callable(getattr(made.queue, method))
+    used = set(re.findall(r"\bqueue\.(\w+)\(", inspect.getsource(async_socket)))
+    assert used >= {"join", "put_nowait", "get_nowait", "get", "task_done"}
+    assert all(callable(getattr(OutQueue, method)) for method in used)
+    assert "create_queue()" in inspect.getsource(BaseSocket.__init__)
     assert eio.reason.SERVER_DISCONNECT
 
 

@@ -24,7 +24,7 @@ MUTANTS = {
         f"{NODE}test_expiry_closes_the_transport_and_the_client_comes_back[websocket]",
     ),
     "the farewell and CLOSE in one payload": (
-        Mutant("transport.py", "if await _within(deadline, socket.queue.join()):", "if True:"),
+        Mutant("transport.py", "if socket.upgraded or await patience.wait(", "if True or ("),
         f"{NODE}test_expiry_closes_the_transport_and_the_client_comes_back[polling]",
     ),
     "a logout that lets the client come back": (

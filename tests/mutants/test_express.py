@@ -14,7 +14,7 @@ LISTENS = EXPRESS + "test_who_listens_in_hears_everything"
 TABLE = {
     "it overtakes what is queued": (
         "socketio_wire.py",
-        "or socket.queue._unfinished_tasks",
+        "or socket.queue.undone",
         "or False",
         WAITS,
     ),

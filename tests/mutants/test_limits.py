@@ -82,8 +82,8 @@ TABLE = {
         LIMITS + "test_a_client_that_goes_in_the_middle_of_a_post_leaves_nothing",
     ),
     "a polling client's queue has no end": (
-        "transport.py",
-        "if self.waiting > self.most and self.overflow is not None:",
+        "queues.py",
+        "if self.waiting > self.most and self.overflow is not None and self._size(item):",
         "if False:",
         SLOW + "[polling]",
     ),

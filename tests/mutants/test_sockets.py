@@ -159,21 +159,48 @@ TABLE = {
     ),
     "farewell and CLOSE in one payload": (
         "transport.py",
-        "if await _within(deadline, socket.queue.join()):",
+        "if socket.upgraded or await patience.wait(socket.queue.when_drained):",
         "if True:",
         CLOSING + "test_a_polling_client_between_two_polls_hears_why",
     ),
     "no bound for a client that stops polling": (
-        "transport.py",
-        "async with asyncio.timeout_at(deadline):",
-        "async with asyncio.timeout(None):",
+        "closings.py",
+        "call_later(seconds, self._end)",
+        "call_later(3600, self._end)",
         CLOSING + "test_a_client_that_stops_polling_is_forgotten",
     ),
     "each step of a closing has its own second": (
-        "transport.py",
-        "async with asyncio.timeout_at(deadline):",
-        "async with asyncio.timeout(_CLOSING):",
+        "closings.py",
+        "        self._step = step\n",
+        "        self._step = step\n"
+        "        self._timer.cancel()\n"
+        "        self._timer = step.get_loop().call_later(0.8, self._end)\n",
         CLOSING + "test_all_steps_of_a_closing_share_one_second",
+    ),
+    "all closings begin at once": (
+        "closings.py",
+        "_AT_ONCE = 20",
+        "_AT_ONCE = 2000",
+        "tests/unit/test_closings.py::test_many_closings_begin_a_few_in_each_turn_of_the_loop",
+    ),
+    "who has given up takes what comes": (
+        "queues.py",
+        "if not getter.done():",
+        "if True:",
+        "tests/unit/test_queues.py::test_who_gives_up_takes_nothing",
+    ),
+    "taken is as good as sent": (
+        "queues.py",
+        "        if self._undone == 0:\n",
+        "        if True:\n",
+        "tests/unit/test_queues.py::test_a_queue_is_drained_when_all_of_it_is_on_its_way",
+    ),
+    "all rooms are looked at when a client goes": (
+        "socketio_rooms.py",
+        "self._manager.rooms, {namespace: {}}",
+        "self._manager.rooms, self._manager.rooms",
+        "tests/integration/test_rooms.py"
+        "::test_a_client_that_goes_costs_no_look_at_the_rooms_of_others[polling]",
     ),
     "an upgrade that was given up still holds polling back": (
         "transport.py",

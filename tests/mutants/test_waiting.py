@@ -40,7 +40,7 @@ TABLE = {
     ),
     "nobody reads on": (
         "frames.py",
-        "if self.session_room is not None and self.session_unread <= most:",
+        "if self.session_room is not None and self.session_unread <= self.session_host.max_queued:",
         "if False:",
         UNREAD + "test_while_a_connect_handler_waits_a_flood_waits_too[websocket]",
     ),

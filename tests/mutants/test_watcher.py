@@ -32,8 +32,8 @@ TABLE = {
     ),
     "a notice is believed": (
         "watcher.py",
-        "        if peek is None:\n            heard",
-        "        if True:\n            heard",
+        "if peek is None:",
+        "if True:",
         WATCHER + "test_forged_notices_close_nothing" + WS,
     ),
     "nobody listens for the heartbeat": (

@@ -207,12 +207,15 @@ class RedisStore(Store):
             answer = raise_error(reply)
             if type(answer) is not list or len(answer) != 4 * len(some):
                 raise await self._misfit()
-            for generation, ttl, provisional, version in zip(*[iter(answer)] * 4, strict=True):
-                gone = generation is None or ttl == -2
-                left = max(ttl, 0) / 1000
-                found.append(
-                    None if gone else Peek(int(generation), left, bool(provisional), int(version))
+            fields = iter(answer)
+            found += [
+                None
+                if generation is None or ttl == -2
+                else Peek(
+                    int(generation), max(ttl, 0) / 1000, provisional is not None, int(version)
                 )
+                for generation, ttl, provisional, version in zip(*[fields] * 4, strict=True)
+            ]
         return found
 
     async def index_add(self, user_id: str, id: str, lifetime: float) -> None:
