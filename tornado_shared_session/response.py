@@ -28,11 +28,10 @@ else:
     _Handler = object
 
 
-class _Later:
+class _Later(tuple[()]):
     """What stands in `_auto_finish`: false, so that Tornado leaves it to us."""
 
-    def __bool__(self) -> bool:
-        return False
+    __slots__ = ()
 
 
 _LATER: Any = _Later()
@@ -41,6 +40,7 @@ _LATER: Any = _Later()
 class SavedResponse(_Handler):
     """A `RequestHandler` whose response head leaves after a save."""
 
+    _session_loose = True  # there is nothing to save or to say, and no need to ask
     _session_held: Held | None = None
     _session_flush_failed: tuple[Exception, int] | None = None  # and the status it had
     _session_gave_up = False  # what is sent now is the error page of a failed save
@@ -103,7 +103,7 @@ class SavedResponse(_Handler):
                 held.task = asyncio.current_task()
                 await self._session_release(held)
                 return
-        if self._session_held is None and self._finished:
+        if not self._session_loose and self._session_held is None and self._finished:
             self._session_ended()
 
     def _handle_request_exception(self, e: BaseException) -> None:
@@ -149,7 +149,7 @@ class SavedResponse(_Handler):
         if held is not None:
             held.flush_more(self)
             return held.outcome
-        if self._headers_written:
+        if self._headers_written or self._session_loose:
             return super().flush(include_footers)
         if not include_footers and self._session_waits():  # finish() has waited
             return self._session_hold(Held(self, False))
@@ -158,10 +158,11 @@ class SavedResponse(_Handler):
     # How.
 
     def _session_waits(self) -> bool:
-        if self._session_gave_up:
+        if self._session_loose or self._session_gave_up:
             return False
-        refused = self._session_refused(self._status_code)
-        return refused is not None or self._session_unsaved(self._headers_written)
+        if self._session_flush_failed is not None and self._session_refused(self._status_code):
+            return True
+        return self._session_unsaved(self._headers_written)
 
     def _session_refused(self, status: int) -> Exception | None:
         """Return why this response must not leave: a flush of it failed.

@@ -66,7 +66,8 @@ class SessionMixin(WithManager, SavedResponse):
     close_on_end = False
 
     _session: Session | None = None
-    _session_carrier: ResponseCarrier | None = None  # set by prepare()
+    _session_prepared = False
+    _session_carrier: ResponseCarrier | None = None  # once there is a session, or may be one
     _session_failure: StoreError | None = None
     _session_used = False  # the handler looked at it, so the response depends on it
     _session_in_error = False
@@ -99,32 +100,42 @@ class SessionMixin(WithManager, SavedResponse):
         """
         self._session_used = True
         if self._session is None:
+            self._session_loose = False
             if self._session_failure is not None:
                 raise StoreError(str(self._session_failure)) from self._session_failure
-            if self._session_carrier is None:
+            if not self._session_prepared:
                 raise ConfigurationError(
                     f"{type(self).__name__}.session is not loaded: prepare() must be"
                     " async def and contain `await super().prepare()`"
                 )
+            if self._session_carrier is None:
+                self._session_carrier = ResponseCarrier(self)
             self._session = Session(self.session_manager, carrier=self._session_carrier)
         return self._session
 
     async def prepare(self) -> None:
         """Load the session, if the client names one."""
-        manager, settings = self.session_manager, self.settings
-        if settings is not manager._settings:
+        settings = self.settings
+        manager: Any = settings.get("session_manager")
+        if getattr(manager, "_settings", None) is not settings:  # else it was bound before
+            manager = self.session_manager
             manager.bind(settings)
+        self._session_manager = manager
+        self._session_prepared = True
         presented = manager.credentials.read(self.request)
-        carrier = self._session_carrier = ResponseCarrier(self)
         try:
             if manager._home is not asyncio.get_running_loop():
                 await manager._ensure_started()
             if presented:
+                self._session_loose = False
+                carrier = self._session_carrier = ResponseCarrier(self)
                 if self.close_on_end:
                     self._session = await load(self, presented, carrier)
                 else:
                     self._session = await manager.resolve(presented, carrier)
                 carrier.loaded(self._session)
+            elif self.close_on_end:
+                self._session_loose = False
         except StoreError as error:
             # Whoever looks at the session will know; others go on.
             self._session_failure = error
@@ -138,7 +149,7 @@ class SessionMixin(WithManager, SavedResponse):
 
     def get_current_user(self) -> Any:
         """Return the session's `user_id`, for `current_user` and `authenticated`."""
-        if self._session_in_error and (self._session_failure or self._session_carrier is None):
+        if self._session_in_error and (self._session_failure or not self._session_prepared):
             return None  # an error page must not fail for want of a user
         return self.session.user_id
 
@@ -154,6 +165,7 @@ class SessionMixin(WithManager, SavedResponse):
         if status_code == 500 and isinstance(error, SessionError):
             status_code = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
             self._session_retry = isinstance(error, StoreError)
+            self._session_loose = False
             if self.close_on_end and isinstance(error, SessionEnded):
                 status_code = 401
         self._session_in_error = True
