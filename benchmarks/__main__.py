@@ -10,6 +10,9 @@ from pathlib import Path
 
 from . import bounds, page, plan, report
 from .lanes import WrongAnswerError
+from .live import runner as live
+from .live.figures import table as live_table
+from .live.figures import verdict
 from .measure import Pace
 from .results_file import Results, machine, now, write
 from .run import LeftOut, run
@@ -17,6 +20,7 @@ from .run import LeftOut, run
 RESULTS = Path(__file__).parent / "results"
 FULL = (7, Pace(seconds=0.3, warm_up=0.05, compile=3.0))
 QUICK = (2, Pace(seconds=0.1, warm_up=0.02, compile=0.3))
+QUICK_LIVE = "ends-one|ends-many|reload-entries|memory-resident"
 
 
 def profile_file(subject: str) -> Path:
@@ -34,6 +38,7 @@ def _arguments() -> argparse.Namespace:
         help='a regular expression for "row / subject"; bare always comes along',
     )
     parser.add_argument("--no-peers", action="store_true", help="only what needs no installation")
+    parser.add_argument("--no-live", action="store_true", help="without the ends of open sockets")
     parser.add_argument("--rounds", type=int, metavar="N")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write")
     parser.add_argument("--check", action="store_true", help="fail when a bound is exceeded")
@@ -74,6 +79,12 @@ def main() -> int:
     profile = {arguments.profile: profile_file(arguments.profile)} if arguments.profile else {}
     try:
         samples = asyncio.run(run(arguments.cells, rounds, pace, left_out, profile))
+        alone = arguments.only or arguments.profile or arguments.no_live
+        figures = (
+            []
+            if alone
+            else asyncio.run(live.run(QUICK_LIVE if arguments.quick else "", arguments.quick))
+        )
     except (WrongAnswerError, RuntimeError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1
@@ -85,13 +96,19 @@ def main() -> int:
         return 0
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     file = arguments.json or RESULTS / f"{stamp}.json"
-    results = Results(now(), machine(), rounds, left_out.reasons, samples)
+    if figures:
+        print(f"\n{live_table(figures)}")
+    results = Results(now(), machine(), rounds, left_out.reasons, samples, figures)
     write(results, file)
     print(f"\nMedians of {rounds} rounds; every sample is in {file}")
     if not arguments.check:
         return 0
     passed, text = bounds.verdict(samples, left_out.reasons)
     print(f"\n{text}\n\nScaled: {bounds.scales(samples)}.")
+    if figures:
+        held, text = verdict(figures)
+        passed = passed and held
+        print(f"\nOf open sockets, as measured. {text}")
     return 0 if passed else 1
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from . import bounds, plots, report
 from .figures import added, ours, ratio
+from .live import plots as live_plots
+from .live.figures import table as live_table
 from .plan import SUBJECTS, Cell
 from .results_file import Results, read, write
 
@@ -94,6 +96,7 @@ def blocks(results: Results) -> dict[str, str]:
         "http": glance(results, "http"),
         "socketio": glance(results, "socketio"),
         "bounds": bounds.verdict(results.samples, results.left_out)[1],
+        "live": live_table(results.live) or "Not part of this run.",
         "rows": details(results),
     }
 
@@ -120,4 +123,6 @@ def publish(file: Path) -> None:
     write(results, RESULTS)
     for name, drawing in plots.draw(results.samples).items():
         (FOLDER / f"{name}.svg").write_text(drawing)
+    if results.live:
+        live_plots.write(results.live, FOLDER)
     PAGE.write_text(fill(PAGE.read_text(), results))

@@ -9,12 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from .installs import FILES, PINS
+from .live.figures import Figure, as_json
 from .measure import Sample
 from .plan import ROWS, Cell, subject
 from .run import Samples
@@ -31,6 +32,7 @@ class Results:
     rounds: int
     left_out: dict[str, str]
     samples: Samples
+    live: list[Figure] = field(default_factory=list)
 
 
 def machine() -> dict[str, str]:
@@ -83,8 +85,11 @@ def write(results: Results, file: Path) -> None:
     ]
     head = {key: getattr(results, key) for key in ("when", "machine", "rounds", "left_out")}
     lines = ",\n".join(json.dumps(cell) for cell in cells)
+    live = ",\n".join(json.dumps(figure) for figure in as_json(results.live))
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(head, indent=1)[:-2] + f',\n "cells": [\n{lines}\n]}}\n')
+    file.write_text(
+        json.dumps(head, indent=1)[:-2] + f',\n "cells": [\n{lines}\n],\n "live": [\n{live}\n]}}\n'
+    )
 
 
 def read(file: Path) -> Results:
@@ -97,4 +102,8 @@ def read(file: Path) -> Results:
             columns = zip(*(cell[name] for name in FIGURES), strict=True)
             key = Cell(rows[cell["row"]], subject(cell["subject"]))
             samples[key] = [Sample(*figures) for figures in columns]
-    return Results(**content, samples=samples)
+    live = [
+        Figure(**{**figure, "samples": tuple(figure["samples"])})
+        for figure in content.pop("live", ())
+    ]
+    return Results(**content, samples=samples, live=live)
