@@ -52,6 +52,7 @@ class OneLoop:
     def __init__(self, name: str) -> None:
         self._name = name
         self._loop: Any = None  # what it is used in; else CLOSED, or what spoilt it
+        self._home: asyncio.AbstractEventLoop  # what it is, or was last, used in
         tell_of_forks(self)
 
     @property
@@ -73,7 +74,7 @@ class OneLoop:
             raise StoreError("the session store is closed")
         if self._loop is not None:
             raise used_elsewhere(self._name)
-        self._loop = loop
+        self._loop = self._home = loop
 
 
 def _forked() -> None:

@@ -113,7 +113,8 @@ class SavedResponse(_Handler):
     def _session_auto_finish(self) -> Held | None:
         """Finish as Tornado does when a method has returned; return what a save holds back."""
         try:
-            if self._session_held is not None or type(self).finish is not SavedResponse.finish:
+            overridden = type(self).finish is not SavedResponse.finish or "finish" in vars(self)
+            if overridden or self._session_held is not None:
                 self.finish()
             elif self._session_waits():
                 self._session_held = Held(self, True)

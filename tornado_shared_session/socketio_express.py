@@ -4,7 +4,8 @@ The same as what `socketio_packets.py` and python-socketio do with them,
 in fewer steps; whatever is not plain goes their way. What is on the way
 between here and the WebSocket is in `socketio_wire.py`.
 
-Stands in for python-socketio's `_handle_event_internal`, and uses its
+Stands in for python-socketio's `_handle_event_internal`, unless somebody
+has put another in its place, and uses its
 `_get_event_handler` by way of `_trigger_event`.
 """
 
@@ -12,15 +13,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 import engineio.json
+from socketio import AsyncServer
 from socketio.packet import ACK, Packet
 
 from . import socketio_wire as wire
 from .connections import Phase
+from .socketio_gate import Gate
 from .socketio_tokens import Tokens
 from .transport import SocketConnection
+
+_HANDLE, _INTERNAL = Gate._handle_event, AsyncServer._handle_event_internal
+_AT_ONCE = 16  # events of one client that are handled at once by the short way
 
 
 class Express(Tokens):
@@ -34,6 +41,7 @@ class Express(Tokens):
         """Handle a message at once, if it may pass Engine.IO by; tell if it did."""
         if (
             connection is None
+            or connection.taken >= _AT_ONCE  # it floods: Engine.IO takes its time with each
             or connection.phase is not Phase.OPEN
             or connection.tokens is not None
             or type(message) is not str
@@ -52,16 +60,23 @@ class Express(Tokens):
             or connection.eio_sid in self._binary_packet
         ):
             return False
+        connection.taken += 1
         work = self._handle_plain(connection, namespace, sid, id, data)
         task = asyncio.get_running_loop().create_task(work)
         self._events.add(task)
-        task.add_done_callback(self._events.discard)
+        task.add_done_callback(partial(self._taken, connection))
         return True
+
+    def _taken(self, connection: SocketConnection, task: asyncio.Task[None]) -> None:
+        connection.taken -= 1
+        self._events.discard(task)
 
     def _plain(self) -> bool:
         """Whether nobody has changed how python-socketio handles an event."""
         return (
-            self.packet_class is Packet
+            getattr(self._handle_event, "__func__", None) is _HANDLE
+            and getattr(self._handle_event_internal, "__func__", None) is _INTERNAL
+            and self.packet_class is Packet
             and Packet.json is engineio.json
             and self.async_handlers
             and not self.logger.isEnabledFor(logging.INFO)

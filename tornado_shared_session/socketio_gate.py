@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -203,19 +202,12 @@ class Gate(Packets):
 
     async def load_session(self, connection: SocketConnection) -> Session | None:
         """Read a connection's session anew; None, and it will close, if that has ended."""
-        if self._reload_events:
-            return await liveness.reload(self.sessions, connection)
         id, connections = connection.id, self.sessions.connections
-        if id in connections:
-            # There before the store is asked, it hears of what is committed meanwhile.
+        if not self._reload_events and id in connections:
+            # There before the store is asked, it hears of the answer, and of
+            # what is committed meanwhile.
             connections.known.setdefault(id, Known())
-        asked = time.monotonic()
-        session = await liveness.reload(self.sessions, connection)
-        known = connections.known.get(id)
-        if session is not None and known is not None and connection.id is id:
-            assert session._record is not None
-            known.loaded(session._record, asked)
-        return session
+        return await liveness.reload(self.sessions, connection)
 
 
 @functools.lru_cache(maxsize=64)  # many may end at once, and for one reason

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from socketio.base_manager import BaseManager
+
 
 class RoomIndex:
     """Keeps the rooms of each client of a client manager.
@@ -52,6 +54,9 @@ class RoomIndex:
 
     def disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
         """Leave all rooms, and let python-socketio forget the client."""
+        if type(self._manager).basic_disconnect is not BaseManager.basic_disconnect:
+            self._disconnect(sid, namespace, **kwargs)  # it may look at the rooms
+            return
         for room in self.rooms_of(sid, namespace, all=True):
             self._manager.basic_leave_room(sid, namespace, room)
         # It is in no room any more, and there is none to look at.

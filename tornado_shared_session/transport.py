@@ -65,6 +65,7 @@ class SocketConnection(Connection):
         handlers: the live WebSocket handlers; two during an upgrade.
         local: the application's own dict for this connection.
         sids: Socket.IO's ids of it, by namespace.
+        taken: how many of its events passed Engine.IO by, and are under way.
         withheld: packets per namespace whose connect is under way.
         farewell: what is said once it has ended.
         tokens: what it showed and was given, in token mode.
@@ -83,6 +84,7 @@ class SocketConnection(Connection):
         "polled",
         "presented",
         "sids",
+        "taken",
         "timer",
         "tokens",
         "warned",
@@ -105,6 +107,7 @@ class SocketConnection(Connection):
         self.attached = 0
         self.polled: IOStream | None = None
         self.warned = 0.0
+        self.taken = 0
         self._left: Callable[[], None] | None = None
 
     @property
@@ -261,7 +264,12 @@ class SocketConnection(Connection):
 def prepare(host: Host) -> None:
     """Give a Socket.IO server what its connections need."""
     host.closings = Closings(host)
-    host.eio.create_queue = OutQueue
+    host.eio.create_queue = _queue
+
+
+def _queue(*args: Any, **kwargs: Any) -> Any:
+    """Return a queue; asyncio's own for who wants something special of it."""
+    return asyncio.Queue(*args, **kwargs) if args or kwargs else OutQueue()
 
 
 def release(eio: Any, eio_sid: str) -> None:

@@ -8,6 +8,7 @@ record at login and after the record at the end.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -81,8 +82,13 @@ class UserSessions(Lifecycle):
         Raises:
             StoreError: it could not be found out.
         """
+        known = self.connections.known.get(id)
+        asked = 0.0 if known is None else time.monotonic()
         try:
-            return await self.store.load(id)
+            record = await self.store.load(id)
+            if known is not None and record is not None:
+                known.loaded(record, asked)
+            return record
         except CorruptRecord:
             self.report("corrupt_record", id)
             return None

@@ -193,6 +193,10 @@ class Watcher:
             self._waiting.remove(look)
 
     def _ask_all(self, *, renew: bool = False) -> None:
+        if not renew:
+            # Redis may have been away, and come back with an older state.
+            for known in self._manager.connections.known.values():
+                known.forget()
         asked = self._due.copy()
         # In three steps, each of which is one for the interpreter: those
         # that were asked about come first, and for the reasons they had.
@@ -210,6 +214,7 @@ class Watcher:
             while self._due:
                 ids = list(islice(self._due, _BATCH))
                 reasons = [self._due.pop(id) for id in ids]
+                asked = time.monotonic()
                 try:
                     peeks = await self._manager.store.peek(ids)
                 except Exception as error:
@@ -227,7 +232,7 @@ class Watcher:
                         done += _CLOSED
                     else:
                         done += 1
-                        self._verify(id, peek)
+                        self._verify(id, peek, asked)
                         if reason == "renew" and liveness.is_old(self._manager.policy, peek):
                             old.append((id, peek))
                     if done >= _TURN:
@@ -247,12 +252,12 @@ class Watcher:
         gone = gone if gone not in ("rotated", "renew") else "expired"
         self._manager.connections.end(id, gone)
 
-    def _verify(self, id: str, peek: Peek) -> None:
+    def _verify(self, id: str, peek: Peek, asked: float) -> None:
         """A session lives; end what came in with a credential that it has no more."""
         connections = self._manager.connections
         known = connections.known.get(id)
         if known is not None:
-            known.peeked(peek)
+            known.peeked(peek, asked)
         generation, ttl, provisional, _ = peek
         for connection in connections.of(id):
             if connection.phase is Phase.LOADING:

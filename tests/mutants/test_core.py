@@ -103,8 +103,8 @@ MUTANTS = {
     ),
     "Redis: no bound on waiting": Broken(
         "stores/redis_pipe.py",
-        "self._timer = self._loop.call_at(due, ",
-        "self._timer = self._loop.call_at(due + 3600, ",
+        "self._timer = self._home.call_at(due, ",
+        "self._timer = self._home.call_at(due + 3600, ",
         FAULTS + "test_nobody_waits_longer_than_the_bound[black hole]",
     ),
     "memory: a commit takes what is not there for granted": Broken(

@@ -15,8 +15,8 @@ WS = "[websocket]"
 TABLE = {
     "the reload does not compare versions": (
         "watcher.py",
-        "known.peeked(peek)",
-        "known.peeked(Peek(peek.generation, peek.ttl, False, known._version))",
+        "known.peeked(peek, asked)",
+        "known.peeked(Peek(peek.generation, peek.ttl, False, known._version), asked)",
         INTERVAL + "test_what_others_write_is_seen_within_the_interval" + WS,
     ),
     "Redis tells no version": (

@@ -14,15 +14,15 @@ LOST = "tests/proofs/test_lost_replies.py::"
 TRANSACT = "tests/proofs/test_transact.py::"
 
 LEFT_OUT = (
-    "batch, self._sent = self._sent, []\n        start = 0",
-    "batch, self._sent = [r for r in self._sent if not r.future.done()], []\n        start = 0",
+    "batch, self._sent = self._sent, []\n        start",
+    "batch, self._sent = [r for r in self._sent if not r.future.done()], []\n        start",
 )
 SKIPPED = (
     "sum([request.count for request in batch])",
     "sum([r.count for r in batch if not r.future.done()])",
 )
 SHIFTED = ("            start = end\n", "                start = end\n")
-KEPT = ("            self._part(now + self._timeout)\n", "")
+KEPT = ("self._fail(LATE)\n            self._let_go()\n", "self._fail(LATE)\n")
 REPEATED = (
     "fail([r for r in batch if not r.repeatable]",
     "for r in batch:\n            r.repeatable = True\n"
@@ -39,7 +39,7 @@ MUTANTS = {
     "a connection with a reply on its way is kept": ("stores/redis_pipe.py", KEPT, LATE),
     "a connection is not given back": (
         "stores/redis_pipe.py",
-        ("self._loop.call_soon(self._give_back)", "pass"),
+        ("self._home.call_soon(self._rest)", "pass"),
         CANCEL + "test_cancelled_operations_leave_nobody_a_foreign_answer[8]",
     ),
     "a write is tried again": (

@@ -17,6 +17,9 @@ def record(version: int, ttl: float = 60.0, **values: bytes) -> Record:
     return Record(META, 1, version, ttl, {key.encode(): value for key, value in values.items()})
 
 
+BEFORE = 0.0  # monotonic seconds: before anything here
+
+
 def known(version: int = 3, ttl: float = 60.0, **values: bytes) -> Known:
     """Return what is known after a load."""
     one = Known()
@@ -110,11 +113,11 @@ def test_a_load_from_before_a_commit_is_not_kept() -> None:
     """Neither when the commit was entered, nor when it was only heard of."""
     one = known(3, a=b"1")
     one.committed(Delta("A", 1, 0, set={b"a": b"2"}), 4, None)
-    one.loaded(record(3, a=b"1"), time.monotonic())
+    one.loaded(record(3, a=b"1"), BEFORE)
     assert shown(one) == (4, {b"a": b"2"})
     one = Known()
     one.committed(Delta("A", 1, 0, set={b"a": b"2"}), 4, None)
-    one.loaded(record(3, a=b"1"), time.monotonic())
+    one.loaded(record(3, a=b"1"), BEFORE)
     assert shown(one) is None
     one.loaded(record(4, a=b"2"), time.monotonic())
     assert shown(one) == (4, {b"a": b"2"})
@@ -128,13 +131,13 @@ def test_a_load_from_before_a_commit_is_not_kept() -> None:
         (Peek(2, 60, version=4), False),
         (Peek(2, 60, version=3), False),
         (Peek(1, 60), False),  # a store that cannot tell
-        (Peek(1, 60, version=2), True),  # it was asked before this process's last commit
+        (Peek(1, 60, version=2), False),  # the store went back to an older state
     ],
 )
 def test_a_peek_says_whether_it_still_stands(peek: Peek, kept: bool) -> None:
     """Another version is somebody else's."""
     one = known(3)
-    one.peeked(peek)
+    one.peeked(peek, time.monotonic())
     assert (one.take(1, 15) is not None) is kept
 
 
@@ -143,7 +146,7 @@ def test_a_peek_renews_what_it_confirms_and_nothing_else() -> None:
     for version, renewed in ((3, True), (2, False)):
         one = Known()
         one.loaded(record(3), time.monotonic() - 20)
-        one.peeked(Peek(1, 90, version=version))
+        one.peeked(Peek(1, 90, version=version), time.monotonic() if renewed else 0)
         taken = one.take(1, 15)
         assert (taken is not None) is renewed
         assert taken is None or taken.ttl > 80
@@ -154,9 +157,24 @@ def test_what_is_not_known_any_more_is_loaded() -> None:
     one = known(3)
     one.forget()
     assert shown(one) is None
-    one.peeked(Peek(1, 60, version=4))
+    one.peeked(Peek(1, 60, version=4), 0)
     one.loaded(record(3), time.monotonic())
     assert shown(one) == (3, {})
     one.forget(4)
-    one.loaded(record(3), time.monotonic())
+    one.loaded(record(3), BEFORE)
     assert shown(one) is None
+
+
+def test_a_store_that_went_back_is_believed() -> None:
+    """A lower version that was asked for after all that was heard is how it stands now."""
+    one = known(7, a=b"7")
+    one.peeked(Peek(1, 60, version=2), 0)  # asked for before that was known
+    assert shown(one) == (7, {b"a": b"7"})
+    one.peeked(Peek(1, 60, version=2), time.monotonic())
+    assert shown(one) is None
+    one.loaded(record(3, a=b"3"), time.monotonic())
+    assert shown(one) == (3, {b"a": b"3"})
+    one.committed(Delta("A", 1, 0, set={b"b": b"1"}), 4, None)
+    assert shown(one) == (4, {b"a": b"3", b"b": b"1"})
+    one.loaded(record(2, a=b"2"), time.monotonic())
+    assert shown(one) == (2, {b"a": b"2"})

@@ -49,8 +49,8 @@ class RedisStore(Store):
         prefix: begins every key and the channel; two applications on
             one database need two.
         timeout: seconds or a `timedelta` within which the server answers, connecting
-            included. A request waits at most this long, twice if it
-            also saves.
+            included. A request waits at most this long; twice if what was asked
+            before it is late as well, and as long again if it also saves.
 
     Raises:
         ConfigurationError: not a URL of Redis, or a client that decodes

@@ -17,20 +17,16 @@ import asyncio
 from typing import Any
 
 from redis.asyncio.connection import ConnectionPool
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
-from ..events import logger
-from ..forks import CLOSED, OneLoop
+from ..forks import CLOSED
+from .redis_line import LATE, Line
 from .redis_requests import Command, Request, demoted, fail, pack
 from .redis_scripts import Script
 from .redis_wire import Lease, Wire
 
-#: Seconds beyond the timeout in which replies that are there already are read.
-_LAST_LOOK = 0.02
-_LATE = "the session store did not answer in time"
 
-
-class Pipe(OneLoop):
+class Pipe(Line):
     """Sends commands through a connection pool, one batch at a time.
 
     Args:
@@ -43,19 +39,15 @@ class Pipe(OneLoop):
     """
 
     def __init__(self, pool: ConnectionPool, timeout: float, *, shared: bool = False) -> None:
-        self._timeout = timeout
+        super().__init__(pool, timeout, shared)
         self._queue: list[Request] = []
         self._sent: list[Request] = []  # the batch under way
-        self._wire: Wire | None = None
-        self._task: asyncio.Task[None] | None = None  # connects, or gives back
         self._flushing = False  # at the end of this turn of the loop
         self._alone = False  # the last batch was of one request
         self._due = 0.0  # when the batch under way is late
         self._late = False  # it is; one last look is under way
         self._used = False  # since the timer was set
         self._timer: asyncio.TimerHandle | None = None
-        self._lease, self._shared = Lease(pool), shared
-        super().__init__("RedisStore")
 
     def renew(self, pool: ConnectionPool) -> None:
         """Go on with a pool that no event loop has used, but not before `open()`."""
@@ -65,6 +57,7 @@ class Pipe(OneLoop):
         if self.used or self._lease.used:
             self._loop, self._task, self._queue = "forked", None, []
             self._sent, self._wire, self._timer = [], None, None
+            self._flushing, self._returns = False, set()
 
     def ask(
         self, *command: str | bytes | int, repeatable: bool = False
@@ -120,13 +113,13 @@ class Pipe(OneLoop):
         """Send what is queued, unless a batch is under way."""
         self._flushing = False
         if self._wire is not None and self._wire.closing:
-            self._part(self._loop.time() + self._timeout)  # nothing of the queue was sent
-        if not self._queue or self._sent or self._task is not None:
-            return
-        if self._wire is None:
-            self._task = self._loop.create_task(self._connect(self._loop.time() + self._timeout))
-        else:
-            self._send(self._wire, self._loop.time() + self._timeout)
+            self._let_go()  # nothing of the queue was sent
+        if self._queue and not self._sent and self._task is None:
+            due = self._home.time() + self._timeout
+            if self._wire is None:
+                self._connect(due)
+            else:
+                self._send(self._wire, due)
 
     def _send(self, wire: Wire, due: float) -> None:
         batch = self._sent = self._queue
@@ -135,7 +128,7 @@ class Pipe(OneLoop):
         self._due, self._late, self._used = due, False, True
         if self._timer is None:
             # One for all batches, or each would pay for its own.
-            self._timer = self._loop.call_at(due, self._on_timer)
+            self._timer = self._home.call_at(due, self._on_timer)
         if self._alone:
             wire.ask(batch[0].data, batch[0].count)
         else:
@@ -145,25 +138,29 @@ class Pipe(OneLoop):
     def _on_replies(self, replies: list[Any], errors: bool) -> None:
         """The batch is answered: hand the replies out, and send the next."""
         batch, self._sent = self._sent, []
-        start = 0
+        start, again = 0, []
         for request in batch:
             end = start + request.count
             if not request.future.done():
                 if errors and isinstance(replies[start], NoScriptError):
                     # Nothing was applied, so it may be sent again, in full.
                     request.spell_out()
-                    self._queue.insert(0, request)
+                    again.append(request)
                 else:
                     request.future.set_result(replies[start:end])
             start = end
         if errors and any(map(demoted, replies)):
             # It was the primary once. Where the address leads now, connecting tells.
-            self._part(self._loop.time() + self._timeout)
-        if self._queue:
+            self._let_go()
+        if again and self._wire is not None:
+            self._queue[:0] = again
+            self._send(self._wire, self._due)  # those who asked have waited already
+        elif self._queue or again:
+            self._queue[:0] = again
             self._flush()
         elif self._shared:
             # After those who were answered just now, who may ask again.
-            self._loop.call_soon(self._give_back)
+            self._home.call_soon(self._rest)
 
     def _on_break(self, wire: Wire, error: BaseException) -> None:
         """It broke under us.
@@ -179,14 +176,16 @@ class Pipe(OneLoop):
         for request in again:
             request.repeatable = False
         self._queue[:0] = again
-        self._part(self._due if again else self._loop.time() + self._timeout)
+        self._let_go()
+        if self._queue:
+            self._connect(self._due if again else self._home.time() + self._timeout)
 
     def _on_timer(self) -> None:
-        self._timer, now = None, self._loop.time()
+        self._timer, now = None, self._home.time()
         if self._sent and now >= self._due and self._late:
             # What queued up behind a dead server has waited long enough too.
-            self._fail(_LATE)
-            self._part(now + self._timeout)
+            self._fail(LATE)
+            self._let_go()
             return
         if self._sent and now >= self._due:
             # Time is up, but a loop that was busy may not have read what has come.
@@ -197,104 +196,36 @@ class Pipe(OneLoop):
         elif self._used:
             self._used, again = False, now + self._timeout
         else:
-            self._give_back()
+            self._rest()
             return
-        self._timer = self._loop.call_at(again, self._on_timer)
+        self._timer = self._home.call_at(again, self._on_timer)
 
-    # -- the connection --------------------------------------------------------
+    # -- the connection, for `Line` ---------------------------------------------
 
-    async def _connect(self, due: float) -> None:
-        """Get a connection for what is queued, and send it; else tell those who wait."""
-        try:
-            async with asyncio.timeout(None) as limit:
-                timer = self._loop.call_at(
-                    due, lambda: limit.reschedule(self._last_look(self._loop.time(), due))
-                )
-                try:
-                    await self._lease.settle()
-                    if self._queue:
-                        self._wire = await self._lease.take(self._on_replies, self._on_break)
-                finally:
-                    timer.cancel()
-        except TimeoutError:
-            self._fail(_LATE)
-        except (RedisError, OSError) as error:
-            self._fail("the session store cannot be reached", error)
-        except Exception as error:
-            # Whatever it was, those who wait must not wait forever.
-            logger.exception("the Redis client failed")
-            self._fail("the session store cannot be used", error)
-            await self.drop()
-        except asyncio.CancelledError:
-            self._fail("the session store was closed")
-            raise
-        finally:
-            self._task = None
-        if self._wire is None:
-            self._flush()  # for those who have come meanwhile
-        elif self._queue:
-            self._send(self._wire, due)
+    def _waits(self) -> bool:
+        return bool(self._queue)
+
+    def _on_connected(self, wire: Wire | None, due: float) -> None:
+        if wire is not None and self._queue:
+            self._send(wire, due)
         else:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is to be done now: the connection may go."""
+        if not (self._sent or self._queue):
             self._give_back()
 
-    def _last_look(self, now: float, due: float) -> float:
-        """Return until when to wait for what a loop that was busy has not read yet."""
-        return now + _LAST_LOOK + min(now - due, self._timeout)
-
-    def _part(self, due: float) -> None:
-        """Let the connection go; it cannot be trusted, or leads to the wrong server.
-
-        Args:
-            due: when what is queued is late.
-        """
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            self._lease.abandon(wire)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._task is None:
-            self._task = self._loop.create_task(self._connect(due))
-
-    def _give_back(self) -> None:
-        """Let others use the connection, unless something is under way."""
-        if self._wire is not None and not (self._sent or self._queue):
-            wire, self._wire = self._wire, None
-            self._task = self._loop.create_task(self._release(wire))
-
-    async def _release(self, wire: Wire) -> None:
-        try:
-            await self._lease.give_back(wire)
-        finally:
-            self._task = None
-            self._flush()
-
-    async def drop(self) -> None:
-        """Close every connection of the pool; they can no longer be trusted."""
-        if self._wire is not None:
-            self._on_break(self._wire, RedisError("the connections were dropped"))
-        await self._lease.pool.disconnect(inuse_connections=True)
-
-    async def close(self) -> None:
-        """Finish what is under way and stop."""
+    async def _finish(self) -> None:
         waiting = [request.future for request in (*self._sent, *self._queue)]
         if waiting:
             await asyncio.wait(waiting, timeout=self._timeout)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
         if self._sent:
-            self._fail("the session store was closed")
-            self._part(0.0)
-        self._give_back()
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
-        await self._lease.settle()
+            self._let_go()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _fail(self, message: str, cause: BaseException | None = None) -> None:
-        """Tell all who wait, but for those who come from here on."""
         batch, self._sent, self._queue = self._sent + self._queue, [], []
         fail(batch, message, cause)

@@ -13,13 +13,15 @@ The only file that looks into redis-py's connections;
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
 import hiredis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, RedisError
+
+from ..events import logger
 
 _MORE = object()  # there is no whole reply yet
 _BUFFER = 32768  # bytes read at once; hiredis moves what is left of them after each reply
@@ -84,6 +86,11 @@ class Wire(asyncio.BufferedProtocol):
         self._expected = count
         self._transport.write(data)
 
+    @property
+    def unclear(self) -> bool:
+        """Whether a part of a message has come, which redis-py's parser would miss."""
+        return bool(self._parser.has_data())
+
     def release(self) -> None:
         """Give the connection back to redis-py's streams; nothing is under way."""
         self._transport.set_protocol(self._before)
@@ -145,7 +152,6 @@ class Lease:
 
     def __init__(self, pool: ConnectionPool) -> None:
         self.pool = pool
-        self._spent: list[AbstractConnection] = []  # closed, and not given back yet
         self._buffer = memoryview(bytearray(_BUFFER))
 
     @property
@@ -164,26 +170,32 @@ class Lease:
             # redis-py's decorator hides its types.
             connection = await self.pool.get_connection()  # type: ignore[no-untyped-call]  # redis-py hides its types
             try:
-                return Wire(connection, self._buffer, replied, broke)
-            except RedisError:  # reset since it was checked; nothing was sent
-                self._spent.append(connection)
-                await self.settle()
+                # The pool's own look for leftovers is off in some settings.
+                has_come = getattr(connection, "can_read", None) or connection.can_read_destructive
+                if not await has_come():
+                    return Wire(connection, self._buffer, replied, broke)
+            except (RedisError, OSError) as error:
+                logger.debug("a connection was closed meanwhile: %s", type(error).__name__)
+            except BaseException:
+                await self._closed(connection)
+                raise
+            await self._closed(connection)  # nothing was sent
 
     async def give_back(self, wire: Wire) -> None:
         """Let others use a connection on which nothing is under way."""
-        wire.release()
-        await self.pool.release(wire.connection)
+        if wire.unclear or wire.closing:
+            await self.abandon(wire)
+        else:
+            wire.release()
+            await self.pool.release(wire.connection)
 
-    def abandon(self, wire: Wire) -> None:
-        """Close a connection that cannot be trusted, or leads to the wrong server."""
+    def abandon(self, wire: Wire) -> Coroutine[Any, Any, None]:
+        """Close a connection that cannot be trusted, at once; await that it is given back."""
         wire.abandon()
-        self._spent.append(wire.connection)
+        return self._closed(wire.connection)
 
-    async def settle(self) -> None:
-        """Give back what was closed."""
-        while self._spent:
-            connection = self._spent.pop()
-            try:
-                await connection.disconnect()
-            finally:
-                await self.pool.release(connection)
+    async def _closed(self, connection: AbstractConnection) -> None:
+        try:
+            await connection.disconnect()
+        finally:
+            await self.pool.release(connection)
