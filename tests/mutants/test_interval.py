@@ -45,7 +45,7 @@ TABLE = {
     ),
     "a late load is kept": (
         "known.py",
-        "if record.version >= self._version:",
+        "if record.version >= self._version or asked > self._heard:",
         "if True:",
         KNOWN + "test_a_load_from_before_a_commit_is_not_kept",
     ),
@@ -69,7 +69,7 @@ TABLE = {
     ),
     "what is known outlives its connections": (
         "connections.py",
-        "                self.known.pop(connection.id, None)\n",
+        "            self.known.pop(connection.id, None)\n",
         "",
         ENDS + "test_a_session_that_has_ended_is_not_written" + WS,
     ),

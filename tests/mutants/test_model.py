@@ -102,7 +102,7 @@ MUTANTS = {
     ),
     "a socket of an older credential lives on": (
         "watcher.py",
-        "elif connection.generation < peek.generation:",
+        "elif connection.generation < generation:",
         "elif False:",
         "in_memory",
     ),

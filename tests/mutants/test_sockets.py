@@ -39,7 +39,7 @@ TABLE = {
     ),
     "a notice leaves no minimum": (
         "watcher.py",
-        "connection.minimum = max(connection.minimum, peek.generation)",
+        "connection.minimum = max(connection.minimum, generation)",
         "pass",
         ROTATION + "test_a_rotation_notice_leaves_a_minimum" + WS,
     ),
@@ -191,7 +191,7 @@ TABLE = {
     ),
     "taken is as good as sent": (
         "queues.py",
-        "        if self._undone == 0:\n",
+        "        if self.undone == 0:\n",
         "        if True:\n",
         "tests/unit/test_queues.py::test_a_queue_is_drained_when_all_of_it_is_on_its_way",
     ),
@@ -222,7 +222,7 @@ TABLE = {
     ),
     "one failing close stops the others": (
         "connections.py",
-        "            except Exception:\n",
+        "            except Exception:  # a handler of the application may be what failed\n",
         "            except KeyError:\n",
         CLOSING + "test_one_connection_that_fails_to_close_does_not_stop_the_others" + WS,
     ),
