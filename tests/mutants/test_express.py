@@ -60,6 +60,12 @@ TABLE = {
         "or False",
         EXPRESS + "test_who_is_being_disconnected_is_not_heard",
     ),
+    "a flood is handled all at once": (
+        "socketio_express.py",
+        "or connection.taken >= _AT_ONCE",
+        "or False",
+        EXPRESS + "test_a_flood_takes_the_long_way",
+    ),
     "clients trigger connect": (
         "socketio_express.py",
         "or data[0] in self.reserved_events",

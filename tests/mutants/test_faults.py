@@ -35,6 +35,19 @@ TABLE = {
         "if False and any(",
         FAILOVER + "test_a_primary_that_became_a_replica_is_left",
     ),
+    "a try to connect is under way for ever": (
+        "stores/redis_line.py",
+        "self._task.add_done_callback(self._on_task)",
+        "pass",
+        "tests/integration/test_redis_closing.py",
+    ),
+    "half a message is left to others": (
+        "stores/redis_wire.py",
+        "if wire.unclear or wire.closing:",
+        "if wire.closing:",
+        "tests/integration/test_redis_closing.py"
+        "::test_half_a_message_is_not_left_to_the_application",
+    ),
     "any reply is an answer to a commit": (
         "stores/redis.py",
         "if type(reply) is not list or not reply or type(reply[0]) is not int:",
