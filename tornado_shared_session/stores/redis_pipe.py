@@ -112,9 +112,11 @@ class Pipe(Line):
     def _flush(self) -> None:
         """Send what is queued, unless a batch is under way."""
         self._flushing = False
+        if self._sent:
+            return  # its answer, or the end of its connection, comes back here
         if self._wire is not None and self._wire.closing:
             self._let_go()  # nothing of the queue was sent
-        if self._queue and not self._sent and self._task is None:
+        if self._queue and self._task is None:
             due = self._home.time() + self._timeout
             if self._wire is None:
                 self._connect(due)
