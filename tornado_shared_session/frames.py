@@ -60,12 +60,13 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
 
     async def open(self, *args: Any, **kwargs: Any) -> None:
         self.set_nodelay(True)  # Nagle held a close notice back for 40 ms
+        self.receive_queue = Queue()
         connection = self.session_connection
         if connection is None or connection.phase is Phase.ENDED:
+            self.session_over = True  # what may still come is for nobody
             self.close()
             return
         self.session_stream = self.ws_connection.stream
-        self.receive_queue = Queue()
         connection.handlers.append(self)
         self.session_host.spawn(self._session_run())
 
