@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..record import CorruptRecord, Delta, Meta, Peek, Record
 from .base import Committed, Deleted, ForeignRecord, OnGap, OnMessage, Store
 from .redis_connect import connect
 from .redis_pipe import Pipe
-from .redis_requests import pack, raise_error
+from .redis_requests import Command, pack, pack_keys, raise_error
 from .redis_scripts import (
     COMMIT,
     CONFLICT,
@@ -32,11 +32,13 @@ from .redis_scripts import (
     GONE,
     INDEX_ADD,
     PEEK,
+    PEEKED,
     ROTATED,
     Script,
 )
 
 _ID = "A" * 22  # as long as every id
+_PEEK: Callable[[tuple[Any, ...]], Peek] = partial(tuple.__new__, Peek)  # `_make`, in half the time
 _PEEKED_AT_ONCE = 500  # keys one script looks at; a few hundred microseconds of Redis
 
 
@@ -199,23 +201,18 @@ class RedisStore(Store):
         return Deleted(reply.decode() or None)
 
     async def peek(self, ids: Sequence[str]) -> list[Peek | None]:
-        keys = [self._key + id for id in ids]
         found: list[Peek | None] = []
-        for start in range(0, len(keys), _PEEKED_AT_ONCE):
-            some = keys[start : start + _PEEKED_AT_ONCE]
-            (reply,) = await self._pipe.run(PEEK, len(some), *some, repeatable=True)
+        for start in range(0, len(ids), _PEEKED_AT_ONCE):
+            some = ids[start : start + _PEEKED_AT_ONCE]
+            keys = [self._key + id for id in some]
+            data = pack_keys(("EVALSHA", PEEK.sha, len(keys)), keys)
+            again: tuple[Script, Command] = (PEEK, (len(keys), *keys))
+            (reply,) = await self._pipe.ask_packed(data, 1, repeatable=True, in_full=again)
             answer = raise_error(reply)
-            if type(answer) is not list or len(answer) != 4 * len(some):
+            if type(answer) is not bytes or len(answer) != PEEKED.size * len(some):
                 raise await self._misfit()
-            fields = iter(answer)
-            found += [
-                None
-                if generation is None or ttl == -2
-                else Peek(
-                    int(generation), max(ttl, 0) / 1000, provisional is not None, int(version)
-                )
-                for generation, ttl, provisional, version in zip(*[fields] * 4, strict=True)
-            ]
+            peeks = map(_PEEK, PEEKED.iter_unpack(answer))
+            found += [None if peek[0] < 0 else peek for peek in peeks]
         return found
 
     async def index_add(self, user_id: str, id: str, lifetime: float) -> None:

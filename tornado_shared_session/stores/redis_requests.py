@@ -74,6 +74,20 @@ def pack(*commands: Command) -> bytes:
     return b"".join([pack_command(command) for command in commands])  # type: ignore[arg-type]  # bytes too
 
 
+def pack_keys(command: Command, keys: list[str]) -> bytes:
+    """Return a command with many keys as it travels.
+
+    In a tenth of the time if all have one length, and are ASCII, as keys of sessions are.
+    """
+    text = "".join(keys)
+    if len(set(map(len, keys))) != 1 or not text.isascii():
+        return pack((*command, *keys))
+    _, head = pack(command).split(b"\r\n", 1)
+    each = f"${len(keys[0])}\r\n"
+    body = each + f"\r\n{each}".join(keys) + "\r\n"
+    return b"*%d\r\n%b%b" % (len(command) + len(keys), head, body.encode())
+
+
 def demoted(reply: Any) -> bool:
     """Tell whether a reply is what a replica says to what only a primary may do."""
     return isinstance(reply, ResponseError) and _code(reply) in _DEMOTED
