@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from .errors import SessionEnded, SessionError
 from .events import Reporter, logger
 from .known import Known
-from .record import Delta, Record
+from .record import Delta, Peek, Record
 from .session import Carrier, Session
 from .stores.base import Committed
 
@@ -169,12 +169,33 @@ class Connections:
         """Return the ids of all sessions with a connection here."""
         return [id for id in self._by_id if id]
 
-    def of(self, id: str) -> list[Connection]:
+    def of(self, id: str) -> tuple[Connection, ...]:
         """Return the connections of one session."""
         some = self._by_id.get(id)
         if some is None:
+            return ()
+        return tuple(some) if isinstance(some, set) else (some,)
+
+    def verified(self, id: str, peek: Peek, now: float) -> list[Connection]:
+        """Enter what the store said at that time (monotonic seconds) of a session.
+
+        Returns:
+            the connections that this is not all for: they load, or came in
+            with a credential that the session has no more.
+        """
+        some = self._by_id.get(id)
+        if some is None:
             return []
-        return list(some) if isinstance(some, set) else [some]
+        generation, ttl, provisional, _ = peek
+        others = []
+        for connection in some if isinstance(some, set) else (some,):
+            if connection.phase is Phase.OPEN and connection.generation >= generation:
+                # Connection.verified(), without a call for each of thousands.
+                connection.seen_at, connection.deadline = now, now + ttl
+                connection.provisional = provisional
+            else:
+                others.append(connection)
+        return others
 
     def add(self, connection: Connection) -> None:
         """Enter a connection; twice is harmless."""

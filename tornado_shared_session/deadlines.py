@@ -10,10 +10,11 @@ import asyncio
 import heapq
 import math
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 
 _AT_ONCE = 500  # deadlines of one moment that are handled in one turn of the loop
 _FEW = 1000  # deadlines that are not worth tidying up
+_CLOSE = 0.01  # seconds by which one may be late rather than set anew
 
 
 class Deadlines:
@@ -51,14 +52,24 @@ class Deadlines:
         self._expected.clear()
 
     def expect(self, id: str, when: float) -> None:
-        """Call back at a time (monotonic seconds), unless an earlier one is set."""
-        if when >= self._expected.get(id, math.inf):
-            return
-        if len(self._heap) >= self._most:
-            self._tidy()
-        self._expected[id] = when
-        heapq.heappush(self._heap, (when, id))
-        if self._heap[0][1] == id:
+        """Call back at a time (monotonic seconds), unless an earlier one is set.
+
+        Or one that is later by next to nothing, as after each reload: when
+        a session ends is known to within the time that its store took to say so.
+        """
+        self.expect_all({id: when})
+
+    def expect_all(self, due: Mapping[str, float]) -> None:
+        """The same for many, by id."""
+        expected, first = self._expected.get, self._heap[0] if self._heap else None
+        for id, when in due.items():
+            if when < expected(id, math.inf) - _CLOSE:
+                if len(self._heap) >= self._most:
+                    self._tidy()
+                    expected = self._expected.get
+                self._expected[id] = when
+                heapq.heappush(self._heap, (when, id))
+        if self._heap and self._heap[0] != first:
             self._set_timer()
 
     def _tidy(self) -> None:

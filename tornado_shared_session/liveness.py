@@ -109,15 +109,16 @@ async def _move(manager: SessionManager, connection: Connection, created_at: flo
         connection.verified(committed.ttl, False)
 
 
-def is_old(policy: Policy, peek: Peek) -> bool:
-    """Whether only its open connection keeps a session alive, and it is time to do so."""
-    if peek.provisional:
-        return True
-    return policy.sockets_keep_alive and peek.ttl <= policy.idle_timeout - policy.touch_interval
+def renewed_at(policy: Policy) -> float:
+    """Return the seconds to live at which an open connection keeps a session alive.
+
+    Less than 0: only a provisional one, which it keeps alive as it is.
+    """
+    return policy.idle_timeout - policy.touch_interval if policy.sockets_keep_alive else -1.0
 
 
 async def renew(manager: SessionManager, id: str, peek: Peek) -> None:
-    """Keep alive a session that `is_old`."""
+    """Keep alive a session of an open connection."""
     policy = manager.policy
     ttl = policy.provisional_timeout if peek.provisional else policy.idle_timeout
     if id in manager.connections:

@@ -17,7 +17,7 @@ import asyncio
 import dataclasses
 import secrets
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from .connections import Connection, Connections, Phase
@@ -174,7 +174,7 @@ class Sockets:
     """The sockets that a process has when it hears a notice."""
 
     def __init__(
-        self, notice: Notice, watcher: Watching | None, found: list[list[Connection]]
+        self, notice: Notice, watcher: Watching | None, found: Sequence[Sequence[Connection]]
     ) -> None:
         self._notice = notice
         self._watcher = watcher

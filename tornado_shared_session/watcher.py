@@ -22,7 +22,7 @@ from typing import Any
 
 from . import liveness
 from .channel import Channel
-from .connections import FINAL, Phase
+from .connections import FINAL, Connection, Phase
 from .deadlines import Deadlines
 from .errors import StoreError
 from .events import logger
@@ -31,8 +31,8 @@ from .notices import Notice
 from .record import Peek
 
 _BATCH = 500  # sessions asked about in one turn of the loop
-_TURN = 100  # of them that are acted upon before others have a turn
-_CLOSED = 5  # as many as closing the sockets of one session takes the time of
+_TURN = 500  # of them that are acted upon before others have a turn
+_CLOSED = 25  # as many as closing the sockets of one session takes the time of
 _RENEWED = 50  # sessions that are renewed in one turn of the loop
 _PACE = 0.005  # seconds between two questions, so that a flood of notices is a few
 _RETRY = 0.5  # seconds until a store that failed is asked again
@@ -142,10 +142,14 @@ class Watcher:
 
     def expect(self, id: str, deadline: float) -> None:
         """Look at a session when it is due to expire (monotonic seconds)."""
+        self._expect({id: deadline + _MARGIN})
+
+    def _expect(self, times: dict[str, float]) -> None:
         if self._deadlines is not None:
-            self._deadlines.expect(id, deadline + _MARGIN)
+            self._deadlines.expect_all(times)
         for follow in self.followers:
-            follow(id, deadline)
+            for id, when in times.items():
+                follow(id, when - _MARGIN)
 
     def _on_deadline(self, id: str) -> None:
         some = self._manager.connections.of(id)
@@ -225,25 +229,41 @@ class Watcher:
                         self._unverified(id)
                     await asyncio.sleep(_RETRY)
                     continue
-                old, done = [], 0  # sessions to be renewed; what was done in this turn
-                for id, reason, peek in zip(ids, reasons, peeks, strict=True):
-                    if peek is None:
-                        self._end(id, reason)
-                        done += _CLOSED
-                    else:
-                        done += 1
-                        self._verify(id, peek, asked)
-                        if reason == "renew" and liveness.is_old(self._manager.policy, peek):
-                            old.append((id, peek))
-                    if done >= _TURN:
-                        done = 0
-                        await asyncio.sleep(0)
+                old = await self._act(ids, reasons, peeks, asked)
                 for look in self._waiting:
                     look.settle(id for id in ids if id not in self._due)  # not asked again
                 for start in range(0, len(old), _RENEWED):
                     few = old[start : start + _RENEWED]
                     await asyncio.gather(*(liveness.renew(self._manager, *one) for one in few))
                 await asyncio.sleep(_PACE)
+
+    async def _act(
+        self, ids: list[str], reasons: list[str], peeks: list[Peek | None], asked: float
+    ) -> list[tuple[str, Peek]]:
+        """Act on what the store said, in a few turns of the loop; return what is to be renewed."""
+        old, done = [], 0  # done: in this turn
+        times: dict[str, float] = {}  # when to look again
+        now, least = time.monotonic(), liveness.renewed_at(self._manager.policy)
+        soon, connections = now + _MARGIN, self._manager.connections
+        known = connections.known
+        for id, reason, peek in zip(ids, reasons, peeks, strict=True):
+            if peek is None:
+                self._end(id, reason)
+                done += _CLOSED
+            else:
+                done += 1
+                if id in known:
+                    known[id].peeked(peek, asked)
+                for connection in connections.verified(id, peek, now):
+                    self._outdated(id, connection, peek.generation)
+                times[id] = soon + peek.ttl
+                if (peek.provisional or peek.ttl <= least) and reason == "renew":
+                    old.append((id, peek))
+            if done >= _TURN:
+                done = 0
+                await asyncio.sleep(0)
+        self._expect(times)
+        return old
 
     def _end(self, id: str, reason: str) -> None:
         """A session is gone; `reason` is why, as far as it was known when the store was asked."""
@@ -252,25 +272,16 @@ class Watcher:
         gone = gone if gone not in ("rotated", "renew") else "expired"
         self._manager.connections.end(id, gone)
 
-    def _verify(self, id: str, peek: Peek, asked: float) -> None:
-        """A session lives; end what came in with a credential that it has no more."""
-        connections = self._manager.connections
-        known = connections.known.get(id)
-        if known is not None:
-            known.peeked(peek, asked)
-        generation, ttl, provisional, _ = peek
-        for connection in connections.of(id):
-            if connection.phase is Phase.LOADING:
-                connection.minimum = max(connection.minimum, generation)
-            elif connection.generation < generation:
-                if connection.rotation is not None and connection.rotation.locked():
-                    # Perhaps by an event of its own: look again when it is done.
-                    asyncio.get_running_loop().call_later(_RETRY, self._ask, id, "rotated")
-                else:
-                    connections.end_one(connection, "rotated")
+    def _outdated(self, id: str, connection: Connection, generation: int) -> None:
+        """A session lives, but a connection of it may rely on a credential that it has no more."""
+        if connection.phase is Phase.LOADING:
+            connection.minimum = max(connection.minimum, generation)
+        elif connection.generation < generation:
+            if connection.rotation is not None and connection.rotation.locked():
+                # Perhaps by an event of its own: look again when it is done.
+                asyncio.get_running_loop().call_later(_RETRY, self._ask, id, "rotated")
             else:
-                connection.verified(ttl, provisional)
-                self.expect(id, connection.deadline)
+                self._manager.connections.end_one(connection, "rotated")
 
     def _unverified(self, id: str) -> None:
         """The store cannot be asked: an end that is long due is believed."""

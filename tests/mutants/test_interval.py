@@ -15,14 +15,14 @@ WS = "[websocket]"
 TABLE = {
     "the reload does not compare versions": (
         "watcher.py",
-        "known.peeked(peek, asked)",
-        "known.peeked(Peek(peek.generation, peek.ttl, False, known._version), asked)",
+        "known[id].peeked(peek, asked)",
+        "known[id].peeked(peek._replace(version=known[id]._version), asked)",
         INTERVAL + "test_what_others_write_is_seen_within_the_interval" + WS,
     ),
     "Redis tells no version": (
         "stores/redis_scripts.py",
-        "answer[at] = generation and b[3] and string.match(b[3], '^%d+$') or '0'",
-        "answer[at] = '1'",
+        "number(b[3]) or 0)",
+        "1)",
         INTERVAL + "test_what_others_write_is_seen_within_the_interval" + WS,
     ),
     "a commit is not entered": (

@@ -56,7 +56,7 @@ TABLE = {
     ),
     "what was expected first stays": (
         "deadlines.py",
-        "when >= self._expected.get(id, math.inf):",
+        "when < expected(id, math.inf) - _CLOSE:",
         "id in self._expected:",
         WATCHER + "test_an_earlier_deadline_takes_the_place_of_a_later_one[3600.0]",
     ),
