@@ -24,7 +24,7 @@ ORDER = """
     errors forks events limits serializers mapping record known rooms stored session policy signing
     credentials tokens origins stores notices connections questions lifecycle users rotation
     transactions manager settings liveness deadlines channel watcher
-    token_state queues closings transport handshake payload frames endpoint
+    token_state queues closings websocket_line transport handshake payload frames endpoint
     socketio_admission socketio_packets socketio_authenticated socketio_expiring socketio_gate
     socketio_rooms
     socketio_switch socketio_tokens socketio_wire socketio_express socketio_sessions socketio

@@ -5,7 +5,7 @@ and each answer through another queue, task and timer. Where nothing is
 ahead of a packet, it may pass without, and nothing else changes: what
 may not pass goes the long way.
 
-Uses private parts of asyncio, Engine.IO and Tornado, here only;
+Uses private parts of Engine.IO, here only;
 `tests/integration/test_socket_express.py` fails when one of them goes.
 """
 
@@ -20,6 +20,7 @@ from typing import Any
 import engineio.json
 from engineio.async_socket import AsyncSocket
 
+from . import websocket_line
 from .limits import unsent
 from .transport import SocketConnection
 
@@ -77,8 +78,4 @@ def write(eio: Any, connection: SocketConnection, text: str) -> bool:
     line: Any = handlers[0].ws_connection
     if line is None or line.is_closing() or unsent(line.stream) > connection.host.max_queued:
         return False  # the long way sees to it
-    try:
-        line._write_frame(True, 0x1, text.encode())
-    except OSError:  # it is closed
-        return False
-    return True
+    return websocket_line.send(handlers[0], [text])

@@ -22,6 +22,7 @@ from engineio.packet import CLOSE, MESSAGE, Packet
 from tornado.iostream import IOStream
 from tornado.websocket import WebSocketHandler
 
+from . import websocket_line
 from .closings import Closings, Patience
 from .connections import Connection
 from .events import logger
@@ -252,6 +253,11 @@ class SocketConnection(Connection):
         # the JavaScript client handles CLOSE first and would not hear why.
         # A WebSocket has no payloads.
         self.farewell = self.host.farewell(self, reason, final)
+        if len(self.handlers) == 1 and socket.upgraded and not socket.queue.undone:
+            # Nothing waits before it, so it may pass the queue by, with all that follows.
+            said = [packet.encode() for packet in (*self.farewell, _CLOSE)]
+            if websocket_line.send(self.handlers[0], said, last=True):
+                return
         for packet in self.farewell:
             socket.queue.put_nowait(packet)
         if socket.upgraded or await patience.wait(socket.queue.when_drained):

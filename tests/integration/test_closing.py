@@ -12,6 +12,7 @@ from tests.support.sites import Site, between_polls, session_id, site, until
 from tornado_shared_session.connections import Connection
 from tornado_shared_session.testing import ConnectionLost, CookieJar, SocketIOTestClient
 from tornado_shared_session.testing.wire import Wire
+from tornado_shared_session.transport import SocketConnection
 
 
 async def poll(client: SocketIOTestClient, cookies: CookieJar | None) -> tuple[int, str]:
@@ -43,6 +44,20 @@ async def test_a_mute_client_is_cut_off_and_cannot_connect_again(a: Site, transp
             assert closed - started < 2.5  # a drained farewell, and one second of grace
         assert len(a.shared.heard("connect")) == 1
         assert len(a.shared.heard("disconnect")) == 1
+
+
+async def test_what_was_said_before_the_end_is_heard_before_it(a: Site, transport: str) -> None:
+    """And before the farewell, which takes a shorter way where nothing waits."""
+    jar = await a.visitor()
+    async with a.client(transport, jar) as client:
+        await client.connect()
+        connection = a.connection
+        assert isinstance(connection, SocketConnection)
+        for number in range(3):
+            connection.put(f'2["news",{number}]')
+        connection.end("revoked")  # before Engine.IO has a turn
+        await client.wait_for("session_ended")
+        assert [event.name for event in client.events] == ["news"] * 3 + ["session_ended"]
 
 
 async def test_a_polling_client_between_two_polls_hears_why(a: Site) -> None:
