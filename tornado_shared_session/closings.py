@@ -27,14 +27,24 @@ class Closings:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._due: deque[Coroutine[Any, Any, None]] = deque()
+        self._begun = 0  # in this turn
         self._begins = False
 
     def add(self, closing: Coroutine[Any, Any, None]) -> None:
-        """Begin a closing when its turn comes."""
+        """Begin a closing: now, or when its turn comes."""
+        if not self._begins and self._begun < _AT_ONCE:
+            if not self._begun:
+                asyncio.get_running_loop().call_soon(self._next_turn)
+            self._begun += 1
+            self._host.spawn(closing)
+            return
         self._due.append(closing)
         if not self._begins:
             self._begins = True
             self._host.spawn(self._begin())
+
+    def _next_turn(self) -> None:
+        self._begun = 0
 
     async def _begin(self) -> None:
         due = self._due

@@ -41,20 +41,31 @@ async def test_many_closings_begin_a_few_in_each_turn_of_the_loop() -> None:
     assert len(host.tasks) == 62  # one of them for the others
 
 
+async def test_the_first_ones_wait_for_no_turn() -> None:
+    """An end that comes alone is said at once; twenty in the next turn as well."""
+    host = Host()
+    closings = Closings(host)
+    for turn in range(3):
+        for n in range(20):
+            closings.add(asyncio.sleep(0))
+            assert len(host.tasks) == 20 * turn + n + 1
+        await asyncio.sleep(0)
+    await asyncio.gather(*host.tasks)
+
+
 async def test_those_that_were_not_begun_end_with_their_owner() -> None:
     """No coroutine is left that nobody awaits (T23)."""
     host = Host()
     closings = Closings(host)
-    for _ in range(50):
+    for _ in range(60):
         closings.add(asyncio.sleep(0))
     await asyncio.sleep(0)
-    host.tasks[0].cancel()
+    host.tasks[20].cancel()  # the one for those that did not begin at once
     await asyncio.gather(*host.tasks, return_exceptions=True)
-    assert len(host.tasks) == 21
+    assert len(host.tasks) == 41
     closings.add(asyncio.sleep(0))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert len(host.tasks) == 23
+    assert len(host.tasks) == 42
+    await host.tasks[-1]
 
 
 async def test_all_steps_share_one_time() -> None:
