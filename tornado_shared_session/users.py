@@ -208,9 +208,7 @@ class UserSessions(Lifecycle):
         found: list[str] = []
         for start in range(0, len(ids), _AT_ONCE):
             batch = ids[start : start + _AT_ONCE]
-            answers = await asyncio.gather(
-                *(self.store.delete(id, user_id=user_id) for id in batch), return_exceptions=True
-            )
+            answers = await self._delete(batch, user_id)
             gone: dict[str | None, list[str]] = {}
             for id, answer in zip(batch, answers, strict=True):
                 if isinstance(answer, Deleted):
@@ -223,6 +221,20 @@ class UserSessions(Lifecycle):
                 if isinstance(answer, BaseException):
                     raise answer
         return found
+
+    async def _delete(
+        self, ids: Sequence[str], user_id: str | None
+    ) -> Sequence[Deleted | BaseException | None]:
+        """Delete records; what goes wrong with one is its answer."""
+        delete = self.store.delete
+        if len(ids) == 1:  # mostly, and it needs no task
+            try:
+                return [await delete(ids[0], user_id=user_id)]
+            except Exception as error:
+                return [error]
+        return await asyncio.gather(
+            *(delete(id, user_id=user_id) for id in ids), return_exceptions=True
+        )
 
     async def ended(
         self,
