@@ -41,7 +41,7 @@ class Sites:
 class Found:
     """What was measured of each reload."""
 
-    cpu: list[float]  # milliseconds, those of the idle process taken off
+    cpu: list[float]  # milliseconds, beyond what the process needs at rest
     wall: list[float]  # the longest gap of the loop, milliseconds
     turn: list[float]  # the same in the thread's processor time, less the collector's
     pause: list[float]  # the longest pause for garbage collection
@@ -76,12 +76,10 @@ async def measure(some: Sites, rounds: int) -> Found:
     """Follow some reloads: first the processor time, then the gaps, then the commands."""
     found = Found([], [], [], [], [], 0, 0)
     await some.full.ask("periods", count=1, turns=False)  # the first one warms it up
-    both = (some.full, some.idle)
-    used = await asyncio.gather(*(_periods(site, 2 * rounds + 1, turns=False) for site in both))
-    rest = median(one["used"] for one in used[1])
-    found.cpu = [(one["used"] - rest) * 1000 for one in used[0]]
+    used = await _periods(some.full, 2 * rounds + 1, turns=False)
+    found.cpu = [(one["used"] - one["rest"]) * 1000 for one in used]
     for _ in range(rounds):
-        full, idle = [await _periods(site, 2, turns=True) for site in both]
+        full, idle = [await _periods(site, 2, turns=True) for site in (some.full, some.idle)]
         found.wall += [one["wall"] * 1000 for one in full]
         found.turn += [one["cpu"] * 1000 for one in full]
         found.pause += [one["pause"] * 1000 for one in full]

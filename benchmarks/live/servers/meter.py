@@ -93,31 +93,48 @@ class Turns:
 class Periods:
     """What happens between one periodic reload and the next.
 
-    A reload is told by its heartbeat, which the store publishes.
+    A reload is told by its heartbeat, which the store publishes. It is over
+    soon after; the processor time of a while in which it is not under way
+    tells what the process needs at rest, with as many sockets.
+
+    Args:
+        interval: seconds from reload to reload.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, interval: float) -> None:
         self._beat: Callable[[], None] = lambda: None
+        self._part = 0.38 * interval  # a period is 0.8 of the interval, or more
 
     def beat(self) -> None:
         """A reload has begun."""
         self._beat()
 
     async def measure(self, count: int, turns: bool) -> list[dict[str, float]]:
-        """Return processor time, and with `turns` the longest gaps, of so many periods."""
+        """Return processor time, and with `turns` the longest gaps, of so many periods.
+
+        "used" is that of a period, "rest" what it would have been at rest.
+        """
         found: list[dict[str, float]] = []
-        done = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
         meter = Turns()
-        began = -1.0
+        marks: list[tuple[float, float]] = []  # processor and wall: the beat, the rest's two ends
+
+        def mark() -> None:
+            marks.append((time.process_time(), time.monotonic()))
 
         def beat() -> None:
-            nonlocal began
-            now, gaps = time.process_time(), meter.reset()
-            if began >= 0:
-                found.append({"used": now - began, **gaps})
+            mark()
+            gaps = meter.reset()
+            if len(marks) == 4:
+                (began, since), first, second, (now, until) = marks
+                rest = (second[0] - first[0]) / (second[1] - first[1]) * (until - since)
+                found.append({"used": now - began, "rest": rest, **gaps})
                 if len(found) == count and not done.done():
                     done.set_result(None)
-            began = now
+            del marks[:-1]
+            for part in (1, 2):
+                loop.call_later(part * self._part, mark)
 
         self._beat = beat
         if turns:

@@ -48,7 +48,7 @@ class Commands(Meter):
     def __init__(self, manager: SessionManager, redis_url: str) -> None:
         self._manager = manager
         self._redis_url = redis_url
-        self._periods = Periods()
+        self._periods = Periods(manager.policy.reload_interval)
         self._entries = Entries(manager)
         self._records = Records(manager)
         store = manager.store
