@@ -20,10 +20,11 @@ from tests.support.sites import (
     session_id,
     site,
     status_of,
+    until,
 )
 from tornado_shared_session.connections import Phase
 from tornado_shared_session.testing import ConnectionLost, CookieJar, HandshakeRefused
-from tornado_shared_session.testing.wire import Wire
+from tornado_shared_session.testing.wire import WebSocketWire, Wire
 
 
 def never(*args: object) -> asyncio.Future[Any]:
@@ -72,6 +73,37 @@ async def test_a_logout_between_admission_and_engine_io_opens_nothing(
     await client.abort()
     await a.empty()
     assert not a.sio.eio.sockets
+
+
+async def test_a_websocket_that_ends_before_it_opens_hears_nothing(
+    a: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The 101 leaves, and the close with it; what the client sends all the same is not kept."""
+    admit, handlers, go = a.sio.open_connection, list[Any](), asyncio.Event()
+
+    async def held(handler: Any) -> Any:
+        connection = await admit(handler)
+        handlers.append(handler)
+        await go.wait()
+        return connection
+
+    monkeypatch.setattr(a.sio, "open_connection", held)
+    jar = await a.visitor()
+    async with await WebSocketWire.open(a.url) as wire:
+        target = "/socket.io/?EIO=4&transport=websocket"
+        opening = asyncio.ensure_future(wire.upgrade(target, {"Cookie": jar.header()}))
+        await until(lambda: handlers)
+        assert a.connection.phase is Phase.OPEN
+        await a.manager.destroy(session_id(jar))
+        go.set()
+        assert (await opening).status == 101
+        for packet in ("40", "no packet", "2"):
+            await wire.send(packet)
+        assert await wire.receive() is None  # it answers the close, which is read after those
+        assert await wire.reader.read() == b""
+    assert handlers[0].session_unread == 0
+    assert not a.shared.heard("connect")
+    await a.empty()
 
 
 async def test_a_logout_meets_a_cookie_that_comes_back(redis_url: str, prefix: str) -> None:

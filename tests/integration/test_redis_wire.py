@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -23,13 +23,14 @@ pytestmark = pytest.mark.redis
 
 
 @asynccontextmanager
-async def piped(url: str, *, shared: bool = False, **options: Any) -> AsyncIterator[Pipe]:
-    """A pipe on a pool of its own."""
-    client = redis.asyncio.Redis.from_url(url, **options)
-    pipe = Pipe(client.connection_pool, 1.0, shared=shared)
-    yield pipe
-    await pipe.close()
-    await client.aclose()
+async def piped(url: str, *, timeout: float = 1.0, **options: Any) -> AsyncIterator[Pipe]:
+    """A pipe on a pool of its own, both of which are closed whatever happens."""
+    async with redis.asyncio.Redis.from_url(url, **options) as client:
+        pipe = Pipe(client.connection_pool, timeout)
+        try:
+            yield pipe
+        finally:
+            await pipe.close()
 
 
 async def ids_of_clients(pipe: Pipe, count: int) -> list[int]:
@@ -162,36 +163,35 @@ async def test_a_pool_that_others_use_gets_its_connection_back_at_once(
 ) -> None:
     """With room for one only, the application and two stores take turns."""
     pool = redis.asyncio.BlockingConnectionPool.from_url(redis_url, max_connections=1, timeout=5)
-    client = redis.asyncio.Redis.from_pool(pool)
-    stores = [RedisStore(client, prefix=prefix) for _ in range(2)]
-    id = await stored(stores[0])
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(redis.asyncio.Redis.from_pool(pool))
+        stores = [RedisStore(client, prefix=prefix) for _ in range(2)]
+        for store in stores:
+            stack.push_async_callback(store.close)
+        id = await stored(stores[0])
 
-    async def work(store: RedisStore, key: bytes) -> None:
-        for _ in range(20):
-            assert await store.load(id) is not None
-            await store.commit(Delta(id, 1, 0, set={key: b"1"}))
-            assert await client.echo("mine") == b"mine"
+        async def work(store: RedisStore, key: bytes) -> None:
+            for _ in range(20):
+                assert await store.load(id) is not None
+                await store.commit(Delta(id, 1, 0, set={key: b"1"}))
+                assert await client.echo("mine") == b"mine"
 
-    async with asyncio.timeout(10):
-        await asyncio.gather(*(work(store, b"%d" % n) for n, store in enumerate(stores)))
-    for store in stores:
-        await store.close()
-    await client.aclose()
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            for n, store in enumerate(stores):
+                group.create_task(work(store, b"%d" % n))
 
 
 async def test_a_pool_of_its_own_gets_its_connection_back_when_nothing_is_asked(
     redis_url: str,
 ) -> None:
     """Redis-py's streams work on it as before."""
-    client = redis.asyncio.Redis.from_url(redis_url)
-    pipe = Pipe(client.connection_pool, 0.1)
-    (id,) = await ids_of_clients(pipe, 1)
-    await until(lambda: pipe._wire is None)
-    assert await client.client_id() == id
-    assert await client.echo("x" * 100_000) == b"x" * 100_000
-    assert await ids_of_clients(pipe, 1) == [id]
-    await pipe.close()
-    await client.aclose()
+    async with piped(redis_url, timeout=0.3) as pipe:
+        client = redis.asyncio.Redis(connection_pool=pipe._lease.pool)
+        (id,) = await ids_of_clients(pipe, 1)
+        await until(lambda: pipe._wire is None and not pipe._returns)  # it is in the pool again
+        assert await client.client_id() == id
+        assert await client.echo("x" * 100_000) == b"x" * 100_000
+        assert await ids_of_clients(pipe, 1) == [id]
 
 
 async def test_closing_finishes_what_is_under_way(own_redis: RedisServer) -> None:

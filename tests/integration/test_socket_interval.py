@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -158,30 +157,3 @@ async def test_two_events_at_once_keep_each_others_keys(a: Site, transport: str)
 
         await eventually(both)
         assert json.loads((await a.http(jar).get("/note?key=slow")).body) == 1
-
-
-async def test_a_task_that_outlives_its_event_reads_anew(
-    redis_url: str, prefix: str, transport: str
-) -> None:
-    """What is known serves events; whatever else asks, asks the store."""
-    settings: dict[str, Any] = {"redis": redis_url, "prefix": prefix}
-    async with site(**settings, reload=INTERVAL) as a, site(**settings) as b:
-        written = asyncio.Event()
-
-        @a.sio.on("later")
-        async def later(sid: str) -> None:
-            async def work() -> None:
-                await written.wait()
-                a.shared.tell(later=(await a.sio.get_session(sid))["note"])
-
-            a.sio.start_background_task(work)
-
-        jar = await a.visitor(note="old")
-        async with a.client(transport, jar) as client:
-            await client.connect()
-            await client.emit("later")
-            await b.http(jar).post("/note", {"value": '"new"'})
-            written.set()
-            await until(lambda: a.shared.heard("later"))
-            assert a.shared.heard("later") == ["new"]
-            assert await client.emit("get") == "new"  # the event, too, knows it now

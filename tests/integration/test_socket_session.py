@@ -147,26 +147,32 @@ async def test_the_rooms_of_sessions_are_reserved(a: Site) -> None:
         assert "lobby" in a.sio.rooms(sid)
 
 
-async def test_a_task_that_outlives_its_event_reads_anew(a: Site, transport: str) -> None:
-    """What was loaded for the event serves the handler once, not a task it left behind."""
-    written = asyncio.Event()
+@pytest.mark.parametrize("reload", ["event", "interval"])
+async def test_a_task_that_outlives_its_event_reads_anew(
+    redis_url: str, prefix: str, transport: str, reload: str
+) -> None:
+    """What was loaded for events serves their handlers, not a task that one left behind."""
+    settings: dict[str, Any] = {"redis": redis_url, "prefix": prefix}
+    async with site(**settings, reload=reload) as a, site(**settings) as b:
+        written = asyncio.Event()
 
-    @a.sio.on("later")
-    async def later(sid: str) -> None:
-        async def work() -> None:
-            await written.wait()
-            a.shared.tell(later=(await a.sio.get_session(sid))["note"])
+        @a.sio.on("later")
+        async def later(sid: str) -> None:
+            async def work() -> None:
+                await written.wait()
+                a.shared.tell(later=(await a.sio.get_session(sid))["note"])
 
-        a.sio.start_background_task(work)
+            a.sio.start_background_task(work)
 
-    jar = await a.visitor(note="old")
-    async with a.client(transport, jar) as client:
-        await client.connect()
-        await client.emit("later")
-        await a.http(jar).post("/note", {"value": '"new"'})
-        written.set()
-        await until(lambda: a.shared.heard("later"))
-        assert a.shared.heard("later") == ["new"]
+        jar = await a.visitor(note="old")
+        async with a.client(transport, jar) as client:
+            await client.connect()
+            await client.emit("later")
+            await b.http(jar).post("/note", {"value": '"new"'})
+            written.set()
+            await until(lambda: a.shared.heard("later"))
+            assert a.shared.heard("later") == ["new"]
+            assert await client.emit("get") == "new"  # the event, too, knows it now
 
 
 async def test_the_disconnect_handler_has_the_session(

@@ -9,6 +9,7 @@ from tests.support.mutants import Mutant
 RACES = "tests/integration/test_end_races.py::"
 UNREAD = "tests/integration/test_end_unread.py::"
 ROTATION = "tests/integration/test_socket_rotation.py::"
+UNOPENED = "test_a_websocket_that_ends_before_it_opens_hears_nothing"
 WS = "[websocket]"
 
 #: What is taken out: (file, snippet, what it becomes, the test that fails).
@@ -30,6 +31,24 @@ TABLE = {
         "        if connection.phase is Phase.ENDED:\n            return False",
         "        if False:\n            return False",
         RACES + "test_a_logout_between_admission_and_engine_io_opens_nothing[polling]",
+    ),
+    "handshake: one that has ended keeps Engine.IO's queue": (
+        "frames.py",
+        "        self.receive_queue = Queue()\n"
+        "        connection = self.session_connection\n"
+        "        if connection is None or connection.phase is Phase.ENDED:\n"
+        "            self.session_over = True  # what may still come is for nobody\n",
+        "        connection = self.session_connection\n"
+        "        if connection is not None and connection.phase is not Phase.ENDED:\n"
+        "            self.receive_queue = Queue()\n"
+        "        else:\n",
+        RACES + UNOPENED,
+    ),
+    "handshake: what comes after the end is kept": (
+        "frames.py",
+        "self.session_over = True  # what may still come is for nobody",
+        "pass",
+        RACES + UNOPENED,
     ),
     "handshake: a touch creates": (
         "stores/redis_scripts.py",

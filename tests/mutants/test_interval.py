@@ -65,7 +65,8 @@ TABLE = {
         "socketio_sessions.py",
         "session = self._known_session(event.connection, event.id)",
         "session = self._known_session(event.connection, event.connection.id)",
-        INTERVAL + "test_a_task_that_outlives_its_event_reads_anew" + WS,
+        "tests/integration/test_socket_session.py"
+        "::test_a_task_that_outlives_its_event_reads_anew[websocket-interval]",
     ),
     "what is known outlives its connections": (
         "connections.py",

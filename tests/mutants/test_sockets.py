@@ -149,7 +149,7 @@ TABLE = {
         "socketio_gate.py",
         "handled.session = None",
         "pass",
-        SESSION + "test_a_task_that_outlives_its_event_reads_anew" + WS,
+        SESSION + "test_a_task_that_outlives_its_event_reads_anew[websocket-event]",
     ),
     "no hard close": (
         "transport.py",
