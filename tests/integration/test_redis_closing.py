@@ -32,7 +32,7 @@ async def test_who_asks_while_it_closes_is_answered_or_told(
             closing = asyncio.ensure_future(store.close())
             for _ in range(turns):
                 await asyncio.sleep(0)
-            late = [
+            late: list[asyncio.Future[Any]] = [
                 asyncio.ensure_future(store.load(id)),
                 asyncio.ensure_future(store.commit(Delta(id, 1, 0, set={b"a": b"1"}))),
             ]

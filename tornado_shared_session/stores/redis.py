@@ -100,10 +100,14 @@ class RedisStore(Store):
         key = self._key + id
         return ("HGETALL", key), ("PTTL", key)
 
-    async def load(self, id: str) -> Record | None:
+    def load(self, id: str) -> asyncio.Future[Record | None]:
         name = id.encode()
         data = name.join(self._load) if len(name) == len(_ID) else pack(*self._load_of(id))
-        fields, ttl = await self._pipe.ask_packed(data, 2, repeatable=True)
+        return self._pipe.ask_packed(data, 2, repeatable=True, read=partial(self._record, id))
+
+    def _record(self, id: str, replies: list[Any]) -> Record | None:
+        """Make a record of what Redis replied to a load."""
+        fields, ttl = replies
         if type(fields) is list and len(fields) % 2 == 0:  # RESP2
             pairs = iter(fields)
             fields = dict(zip(pairs, pairs, strict=True))
@@ -112,7 +116,7 @@ class RedisStore(Store):
                 raise CorruptRecord
             raise_error(fields)
             raise_error(ttl)
-            raise await self._misfit()
+            raise self._misfit()
         if not fields or ttl == -2:
             return None
         try:
@@ -121,7 +125,7 @@ class RedisStore(Store):
         except (KeyError, ValueError):
             raise CorruptRecord from None
         if meta.id != id:
-            await self._pipe.drop()
+            self._pipe.distrust()
             raise ForeignRecord("the session store answered with another session")
         fields.pop(b"\xffa", None)
         fields.pop(b"\xffu", None)
@@ -146,7 +150,7 @@ class RedisStore(Store):
         )
         return bool(created)
 
-    async def commit(self, delta: Delta) -> Committed:
+    def commit(self, delta: Delta) -> asyncio.Future[Committed]:
         meta = delta.meta
         pairs = [part for pair in delta.set.items() for part in pair]
         flags = (
@@ -154,8 +158,7 @@ class RedisStore(Store):
             + ("p" if delta.confirm else "")
             + ("v" if delta.changes_values else "")
         )
-        (reply,) = await self._pipe.run(
-            COMMIT,
+        arguments = (
             1,
             self._key + delta.id,
             delta.generation,
@@ -168,9 +171,14 @@ class RedisStore(Store):
             *pairs,
             *delta.delete,
         )
+        return self._pipe.run(COMMIT, *arguments, read=self._committed)
+
+    def _committed(self, replies: list[Any]) -> Committed:
+        """Make of what Redis replied to a commit what it means."""
+        (reply,) = replies
         if type(reply) is not list or not reply or type(reply[0]) is not int:
             raise_error(reply)
-            raise await self._misfit()
+            raise self._misfit()
         version = reply[0]
         if version == GONE:
             raise SessionEnded("expired")
@@ -197,7 +205,7 @@ class RedisStore(Store):
         if reply == ROTATED:
             raise SessionEnded("rotated")
         if type(reply) is not bytes:
-            raise await self._misfit()
+            raise self._misfit()
         return Deleted(reply.decode() or None)
 
     async def peek(self, ids: Sequence[str]) -> list[Peek | None]:
@@ -210,7 +218,7 @@ class RedisStore(Store):
             (reply,) = await self._pipe.ask_packed(data, 1, repeatable=True, in_full=again)
             answer = raise_error(reply)
             if type(answer) is not bytes or len(answer) != PEEKED.size * len(some):
-                raise await self._misfit()
+                raise self._misfit()
             peeks = map(_PEEK, PEEKED.iter_unpack(answer))
             found += [None if peek[0] < 0 else peek for peek in peeks]
         return found
@@ -226,7 +234,7 @@ class RedisStore(Store):
     async def index_list(self, user_id: str) -> list[str]:
         reply = await self._ask("ZRANGE", self._user_key + user_id, 0, -1)
         if type(reply) is not list or not all(type(id) is bytes for id in reply):
-            raise await self._misfit()
+            raise self._misfit()
         return [id.decode() for id in reply]
 
     async def publish(self, message: bytes) -> None:
@@ -260,7 +268,7 @@ class RedisStore(Store):
         answer = raise_error(reply)
         counts = list(answer.values()) if type(answer) is dict else answer  # RESP3, RESP2
         if type(counts) is not list or not counts or type(counts[-1]) is not int:
-            raise await self._misfit()
+            raise self._misfit()
         count: int = counts[-1]
         return count
 
@@ -274,9 +282,9 @@ class RedisStore(Store):
             self._pipe.renew(self._client.connection_pool)  # for the next event loop, perhaps
             await used.aclose()
 
-    async def _misfit(self) -> StoreError:
+    def _misfit(self) -> StoreError:
         """Trust no connection any more: what one said is no answer to the question."""
-        await self._pipe.drop()
+        self._pipe.distrust()
         return ForeignRecord("the session store gave a reply that fits no question")
 
     async def _run(self, script: Script, *arguments: Any) -> Any:

@@ -96,7 +96,7 @@ class Line(OneLoop):
             # Whatever it was, those who wait must not wait forever.
             logger.exception("the Redis client failed")
             self._fail("the session store cannot be used", error)
-            await self.drop()
+            self.distrust()
         except asyncio.CancelledError:
             self._fail("the session store was closed")
             raise
@@ -131,11 +131,11 @@ class Line(OneLoop):
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.debug("with a connection to Redis: %s", type(error).__name__)
 
-    async def drop(self) -> None:
+    def distrust(self) -> None:
         """Close every connection of the pool; they can no longer be trusted."""
         if self._wire is not None:
             self._on_break(self._wire, RedisError("the connections were dropped"))
-        await self._lease.pool.disconnect(inuse_connections=True)
+        self._return(self._lease.pool.disconnect(inuse_connections=True))
 
     async def close(self) -> None:
         """Finish what is under way and stop; whoever asks from here on is told.

@@ -19,9 +19,10 @@ from typing import Any
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import NoScriptError
 
+from ..errors import ConfigurationError, StoreError
 from ..forks import CLOSED
 from .redis_line import LATE, Line
-from .redis_requests import Command, Request, demoted, fail, pack
+from .redis_requests import Command, Read, Request, demoted, fail, pack
 from .redis_scripts import Script
 from .redis_wire import Lease, Wire
 
@@ -66,11 +67,16 @@ class Pipe(Line):
         return self.ask_packed(pack(command), 1, repeatable=repeatable)
 
     def run(
-        self, script: Script, *arguments: str | bytes | int, repeatable: bool = False
-    ) -> asyncio.Future[list[Any]]:
+        self,
+        script: Script,
+        *arguments: str | bytes | int,
+        repeatable: bool = False,
+        read: Read | None = None,
+    ) -> asyncio.Future[Any]:
         """Run a script; see `ask_packed`. Arguments: how many keys, keys, ARGV."""
         data = pack(("EVALSHA", script.sha, *arguments))
-        return self.ask_packed(data, 1, repeatable=repeatable, in_full=(script, arguments))
+        full = script, arguments
+        return self.ask_packed(data, 1, repeatable=repeatable, in_full=full, read=read)
 
     def ask_packed(
         self,
@@ -79,7 +85,8 @@ class Pipe(Line):
         *,
         repeatable: bool = False,
         in_full: tuple[Script, Command] | None = None,
-    ) -> asyncio.Future[list[Any]]:
+        read: Read | None = None,
+    ) -> asyncio.Future[Any]:
         """Send packed commands; the future has their replies, in order.
 
         An error that Redis replies with is in the list, not raised.
@@ -89,16 +96,23 @@ class Pipe(Line):
             repeatable: they change nothing, so they may be sent again if
                 the connection breaks.
             in_full: the script and its arguments, if it is an EVALSHA.
+            read: makes something else of the replies, or raises, before
+                the future is done: for all of a batch one after the other,
+                which is faster than in each task when its turn comes.
 
         Raises:
             StoreError: no connection, no answer in time, or it broke.
                 Commands that change something may have been applied.
         """
         loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
         if loop is not self._loop:
-            self._check_loop(loop)
-        future: asyncio.Future[list[Any]] = loop.create_future()
-        self._queue.append(Request(data, count, future, repeatable, in_full))
+            try:
+                self._check_loop(loop)
+            except (ConfigurationError, StoreError) as error:
+                future.set_exception(error)  # as all that goes wrong
+                return future
+        self._queue.append(Request(data, count, future, repeatable, in_full, read))
         if not (self._sent or self._flushing or self._task):
             if self._alone and self._wire is not None:  # a lonely client: nobody to wait for
                 self._flush()
@@ -149,7 +163,7 @@ class Pipe(Line):
                     request.spell_out()
                     again.append(request)
                 else:
-                    request.future.set_result(replies[start:end])
+                    request.answer(replies[start:end])
             start = end
         if errors and any(map(demoted, replies)):
             # It was the primary once. Where the address leads now, connecting tells.

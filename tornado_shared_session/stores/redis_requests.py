@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from hiredis import pack_command
@@ -14,6 +14,7 @@ from ..errors import StoreError
 from .redis_scripts import Script
 
 Command = tuple[str | bytes | int, ...]
+Read = Callable[[list[Any]], Any]
 
 #: A replica says these to what only a primary may do.
 _DEMOTED = frozenset({"ReadOnlyError", "READONLY", "MasterDownError", "MASTERDOWN"})
@@ -29,23 +30,38 @@ class Request:
         count: how many they are.
         repeatable: they change nothing, so they may be sent again, once.
         in_full: a script that Redis may not know yet, and its arguments.
+        read: makes of the replies what `future` gets, or raises.
     """
 
-    __slots__ = ("count", "data", "future", "in_full", "repeatable")
+    __slots__ = ("count", "data", "future", "in_full", "read", "repeatable")
 
     def __init__(
         self,
         data: bytes,
         count: int,
-        future: asyncio.Future[list[Any]],
+        future: asyncio.Future[Any],
         repeatable: bool,
         in_full: tuple[Script, Command] | None,
+        read: Read | None,
     ) -> None:
         self.data = data
         self.count = count
         self.future = future
         self.repeatable = repeatable
         self.in_full = in_full
+        self.read = read
+
+    def answer(self, replies: list[Any]) -> None:
+        """These are its replies: let who waits know."""
+        if self.read is None:
+            self.future.set_result(replies)
+            return
+        try:
+            result = self.read(replies)
+        except Exception as error:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
 
     def spell_out(self) -> None:
         """Carry the script itself from here on, for Redis does not know it by its SHA-1."""
