@@ -113,14 +113,16 @@ class SavedResponse(_Handler):
     def _session_auto_finish(self) -> Held | None:
         """Finish as Tornado does when a method has returned; return what a save holds back."""
         try:
-            overridden = type(self).finish is not SavedResponse.finish or "finish" in vars(self)
-            if overridden or self._session_held is not None:
+            # Not vars(): an object that was asked for its dict is slower from then on.
+            ours = getattr(self.finish, "__func__", None) is SavedResponse.finish
+            if not ours or self._session_held is not None:
                 self.finish()
             elif self._session_waits():
                 self._session_held = Held(self, True)
                 return self._session_held
             else:
                 super().finish()
+                self._session_loose = True  # it has just been asked, and nobody had a turn since
         except Exception as error:
             self._session_answer(error)
         return None

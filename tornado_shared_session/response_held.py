@@ -71,7 +71,7 @@ class Held:
         self._headers, handler._headers = handler._headers, _NOWHERE
         self._body, handler._write_buffer = handler._write_buffer, []
         self._rest: list[bytes] = []
-        self._cookies = handler.__dict__.pop("_new_cookie", None)
+        self._cookies = _take_cookies(handler)
         handler._headers_written = True
         handler._finished = finishes
 
@@ -98,13 +98,21 @@ class Held:
         """Put it back; return what was written, but not flushed, since."""
         handler._status_code, handler._reason = self.status, self._reason
         handler._headers = self._headers
-        handler.__dict__.pop("_new_cookie", None)
+        _take_cookies(handler)
         if self._cookies is not None:
             handler._new_cookie = self._cookies
         handler._headers_written, handler._finished = self.head_left, False
         later = self._rest + handler._write_buffer
         handler._write_buffer = self._body
         return later
+
+
+def _take_cookies(handler: RequestHandler) -> Any:
+    # Not from its dict: an object that was asked for that is slower from then on.
+    cookies = getattr(handler, "_new_cookie", None)
+    if cookies is not None:
+        del handler._new_cookie
+    return cookies
 
 
 def _retrieve(outcome: asyncio.Future[None]) -> None:

@@ -122,10 +122,10 @@ class SessionMixin(WithManager, SavedResponse):
             manager.bind(settings)
         self._session_manager = manager
         self._session_prepared = True
+        if self.close_on_end:
+            self._session_loose = False
         presented = manager.credentials.read(self.request)
         try:
-            if manager._home is not asyncio.get_running_loop():
-                await manager._ensure_started()
             if presented:
                 self._session_loose = False
                 carrier = self._session_carrier = ResponseCarrier(self)
@@ -134,8 +134,8 @@ class SessionMixin(WithManager, SavedResponse):
                 else:
                     self._session = await manager.resolve(presented, carrier)
                 carrier.loaded(self._session)
-            elif self.close_on_end:
-                self._session_loose = False
+            elif manager._home is not asyncio.get_running_loop():
+                await manager._ensure_started()
         except StoreError as error:
             # Whoever looks at the session will know; others go on.
             self._session_failure = error
@@ -185,7 +185,7 @@ class SessionMixin(WithManager, SavedResponse):
 
     def _session_unsaved(self, head_left: bool) -> bool:
         session = self._session
-        if session is None or self.get_status() >= 500:
+        if session is None or self._status_code >= 500:
             return False
         if head_left:
             return session._state is not State.ENDED and session.modified

@@ -103,7 +103,7 @@ MUTANTS = {
     ),
     "cookies set too late are sent": Broken(
         "response_held.py",
-        '        handler.__dict__.pop("_new_cookie", None)\n',
+        "        _take_cookies(handler)\n",
         "",
         RESPONSE + "test_an_unawaited_flush_counts_as_sent",
     ),
@@ -145,7 +145,7 @@ MUTANTS = {
     ),
     "changes are saved whatever the status": Broken(
         "web.py",
-        "if session is None or self.get_status() >= 500:",
+        "if session is None or self._status_code >= 500:",
         "if session is None:",
         WEB + "test_each_error_has_its_status[bug]",
     ),
