@@ -96,7 +96,8 @@ def blocks(results: Results) -> dict[str, str]:
         "http": glance(results, "http"),
         "socketio": glance(results, "socketio"),
         "bounds": bounds.verdict(results.samples, results.left_out)[1],
-        "live": live_table(results.live) or "Not part of this run.",
+        "live": live_table(results.live, bounds.scale(results.samples, "http") or 1.0)
+        or "Not part of this run.",
         "rows": details(results),
     }
 

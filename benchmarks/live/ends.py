@@ -115,7 +115,7 @@ async def one(quick: bool) -> list[Figure]:
 def _share(
     name: str, title: str, times: list[float], share: float, bound: float | None, note: str
 ) -> Figure:
-    return Figure(name, title, "ms", percentile(times, share), tuple(times), bound, note)
+    return Figure(name, title, "ms", percentile(times, share), tuple(times), bound, note, True)
 
 
 @dataclass(frozen=True)
@@ -222,7 +222,7 @@ async def many(quick: bool) -> list[Figure]:
 
 
 def _of(name: str, title: str, values: list[float], note: str) -> Figure:
-    return Figure(f"ends/many/{name}", title, "ms", median(values), tuple(values), MANY, note)
+    return Figure(f"ends/many/{name}", title, "ms", median(values), tuple(values), MANY, note, True)
 
 
 def _used(name: str, who: str, values: list[float]) -> Figure:

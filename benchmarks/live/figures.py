@@ -19,6 +19,8 @@ class Figure:
         samples: what it was taken from, as far as there were several.
         bound: the most that the value may be; None: there is no bound.
         note: what one has to know to read it.
+        scales: it is time that a processor takes, so it is judged as it
+            would be on the machine where the bounds were set.
     """
 
     name: str
@@ -28,11 +30,15 @@ class Figure:
     samples: tuple[float, ...]
     bound: float | None = None
     note: str = ""
+    scales: bool = False
 
-    @property
-    def holds(self) -> bool:
+    def scaled(self, factor: float) -> float:
+        """Return the value that is judged, given how fast this machine is."""
+        return self.value * factor if self.scales else self.value
+
+    def holds(self, factor: float = 1.0) -> bool:
         """Whether the value is within the bound, if there is one."""
-        return self.bound is None or self.value <= self.bound
+        return self.bound is None or self.scaled(factor) <= self.bound
 
 
 def percentile(values: Iterable[float], share: float) -> float:
@@ -48,7 +54,7 @@ def shown(value: float) -> str:
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
-def table(figures: Sequence[Figure]) -> str:
+def table(figures: Sequence[Figure], factor: float = 1.0) -> str:
     """Return the Markdown: one table for each part."""
     lines: list[str] = []
     part = ""
@@ -60,21 +66,24 @@ def table(figures: Sequence[Figure]) -> str:
         bound = ""
         if figure.bound is not None:
             value = f"**{value}**"
-            bound = f"{'' if figure.holds else 'OVER '}<= {shown(figure.bound)} {figure.unit}"
+            if figure.scales and factor != 1.0:
+                value += f", scaled {shown(figure.scaled(factor))}"
+            over = "" if figure.holds(factor) else "OVER "
+            bound = f"{over}<= {shown(figure.bound)} {figure.unit}"
         lines.append(f"| {figure.title} | {value} | {bound} | {figure.note} |")
     return "\n".join(lines[1:])
 
 
-def verdict(figures: Sequence[Figure]) -> tuple[bool, str]:
+def verdict(figures: Sequence[Figure], factor: float = 1.0) -> tuple[bool, str]:
     """Judge the bounds; where none was measured, none holds."""
     bounded = [figure for figure in figures if figure.bound is not None]
     lines = ["Bounds:"]
-    for figure in bounded:
+    for one in bounded:
         lines.append(
-            f"- {'ok' if figure.holds else 'OVER'}: {figure.name}: {shown(figure.value)}"
-            f" {figure.unit}, at most {shown(figure.bound or 0)} {figure.unit}"
+            f"- {'ok' if one.holds(factor) else 'OVER'}: {one.name}: {shown(one.scaled(factor))}"
+            f" {one.unit}, at most {shown(one.bound or 0)} {one.unit}"
         )
-    return bool(bounded) and all(figure.holds for figure in bounded), "\n".join(lines)
+    return bool(bounded) and all(one.holds(factor) for one in bounded), "\n".join(lines)
 
 
 def as_json(figures: Sequence[Figure]) -> list[dict[str, Any]]:

@@ -130,6 +130,7 @@ async def _size(count: int, rounds: int, *, real: bool, bounds: bool) -> list[Fi
             tuple(found.cpu),
             CPU if bounds else None,
             f"median of {len(found.cpu)} reloads, {min(found.cpu):.1f} to {max(found.cpu):.1f}",
+            scales=True,
         ),
         Figure(
             f"{name}/stall",
@@ -140,6 +141,7 @@ async def _size(count: int, rounds: int, *, real: bool, bounds: bool) -> list[Fi
             STALL if bounds else None,
             f"the longest of each reload: median, of {len(found.wall)}; the worst of all is"
             f" {max(found.wall):.2f}. {floor}",
+            scales=True,
         ),
         Figure(
             f"{name}/turn",
@@ -150,6 +152,7 @@ async def _size(count: int, rounds: int, *, real: bool, bounds: bool) -> list[Fi
             STALL if bounds else None,
             f"the worst of {len(found.turn)} reloads, without the neighbours and without the"
             f" collector's pauses; median {median(found.turn):.2f}",
+            scales=True,
         ),
         Figure(
             f"{name}/pause",

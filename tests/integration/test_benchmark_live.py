@@ -98,6 +98,16 @@ def test_the_table_and_the_verdict_name_what_is_over() -> None:
     assert "**memory**" in lines
 
 
+def test_time_that_a_processor_takes_is_judged_as_on_the_machine_of_the_bounds() -> None:
+    """Memory, and waiting for a timer, are the same on all."""
+    slow = Figure("ends/slow", "a time", "ms", 1.8, (), 1.5, scales=True)
+    over = Figure("memory/over", "above it", "KiB", 2.51, (), 2.5)
+    assert not verdict([slow])[0]
+    assert verdict([slow], 0.8)[0]
+    assert not verdict([over], 0.8)[0]
+    assert "| a time | **1.80 ms**, scaled 1.44 | <= 1.50 ms |  |" in table([slow], 0.8)
+
+
 def test_a_percentile_is_one_of_the_values() -> None:
     """p50 and p99 of a hundred are the 51st and the last, and of one the one."""
     hundred = [float(number) for number in range(100, 0, -1)]
@@ -132,7 +142,7 @@ def test_growth_is_the_greatest_of_the_steps() -> None:
     ]
     assert step.name == "growth/load/step"
     assert step.samples == (2.0, 25.0)
-    assert not step.holds
+    assert not step.holds()
 
 
 def test_pictures_have_axes_units_and_names(tmp_path: Path) -> None:
