@@ -122,7 +122,6 @@ class SavedResponse(_Handler):
                 return self._session_held
             else:
                 super().finish()
-                self._session_loose = True  # it has just been asked, and nobody had a turn since
         except Exception as error:
             self._session_answer(error)
         return None

@@ -126,6 +126,9 @@ class SessionMixin(WithManager, SavedResponse):
             self._session_loose = False
         presented = manager.credentials.read(self.request)
         try:
+            asks = not presented or self.close_on_end  # else resolve() does
+            if asks and manager._home is not asyncio.get_running_loop():
+                await manager._ensure_started()
             if presented:
                 self._session_loose = False
                 carrier = self._session_carrier = ResponseCarrier(self)
@@ -134,8 +137,6 @@ class SessionMixin(WithManager, SavedResponse):
                 else:
                     self._session = await manager.resolve(presented, carrier)
                 carrier.loaded(self._session)
-            elif manager._home is not asyncio.get_running_loop():
-                await manager._ensure_started()
         except StoreError as error:
             # Whoever looks at the session will know; others go on.
             self._session_failure = error

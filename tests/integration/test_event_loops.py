@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tornado.web import Application, RequestHandler
 
 from tests.apps.streams import build, options
 from tests.support.processes import AppProcess
@@ -23,11 +24,12 @@ from tornado_shared_session import (
     MemoryStore,
     RedisStore,
     SessionManager,
+    SessionMixin,
     Store,
     StoreError,
 )
 from tornado_shared_session.notices import Notice
-from tornado_shared_session.testing import HTTPTestClient, SocketIOTestClient, serve
+from tornado_shared_session.testing import CookieJar, HTTPTestClient, SocketIOTestClient, serve
 from tornado_shared_session.watcher import watch
 
 SECRET = "a secret that both loops know, and nobody else"
@@ -84,6 +86,39 @@ async def test_a_manager_in_use_is_refused_to_another_loop(store: Store) -> None
                 await in_a_thread(lambda: load(store))
         await use(manager)
     await in_a_thread(manager.start)  # closed here, so it may run there
+
+
+class Page(SessionMixin, RequestHandler):
+    """Begins a session."""
+
+    def get(self) -> None:
+        self.session["x"] = 1
+
+
+class Stream(Page):
+    """Ends with its session, so somebody has to watch over that."""
+
+    close_on_end = True
+
+
+@pytest.mark.expects_log("ConfigurationError", required=False)
+@pytest.mark.expects_log("500 GET")
+async def test_a_stream_in_another_loop_leaves_this_one_its_watcher() -> None:
+    """It is refused before it has begun to be watched there (T20)."""
+    manager = SessionManager(MemoryStore(), secret=SECRET)
+    handlers: list[Any] = [("/", Stream), ("/page", Page)]
+    app = Application(handlers, session_manager=manager)
+    async with manager, serve(app) as here:
+        jar = CookieJar()
+        await HTTPTestClient(here.url, cookies=jar).get("/page")
+
+        async def elsewhere() -> None:
+            async with serve(app) as there:
+                assert (await HTTPTestClient(there.url, cookies=jar).get("/")).code == 500
+
+        await in_a_thread(elsewhere)
+        assert (await HTTPTestClient(here.url, cookies=jar).get("/")).code == 200
+        assert watch(manager)._running
 
 
 @pytest.mark.parametrize("late", ["health", "destroy", "list_user"])

@@ -93,6 +93,23 @@ async def test_unreadable_bookkeeping_is_a_corrupt_record(
     assert (await store.peek([id, good]))[1] is not None
 
 
+async def test_large_numbers_are_peeked_as_they_are(
+    store: RedisStore, client: redis.asyncio.Redis, prefix: str
+) -> None:
+    """Beyond 32 bits; and one that has no version, or none of ours, cannot tell it."""
+    id = await stored(store)
+    numbers = {b"\xffg": 123_456_789_012_345, b"\xffv": 2**32 + 7}
+    await client.hset(f"{prefix}s:{id}", mapping=numbers)  # type: ignore[arg-type]  # bytes are keys, too
+    (peek,) = await store.peek([id])
+    assert peek is not None
+    assert (peek.generation, peek.version) == tuple(numbers.values())
+    assert peek.ttl > 0
+    await client.hset(f"{prefix}s:{id}", b"\xffv", b"one")
+    (peek,) = await store.peek([id])
+    assert peek is not None
+    assert peek.version == 0
+
+
 async def test_a_newer_format_is_told_apart(
     store: RedisStore, client: redis.asyncio.Redis, prefix: str
 ) -> None:

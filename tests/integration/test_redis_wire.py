@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 import redis.asyncio
 
 from tests.support.sites import eventually, raw_redis, until
-from tornado_shared_session import RedisStore, StoreError
+from tornado_shared_session import RedisStore, SessionEnded, StoreError
 from tornado_shared_session.record import Delta
 from tornado_shared_session.stores.redis_pipe import Pipe
 from tornado_shared_session.stores.redis_requests import pack
@@ -179,6 +181,53 @@ async def test_a_pool_that_others_use_gets_its_connection_back_at_once(
         async with asyncio.timeout(10), asyncio.TaskGroup() as group:
             for n, store in enumerate(stores):
                 group.create_task(work(store, b"%d" % n))
+
+
+async def test_nobody_believes_what_follows_a_foreign_reply(redis_url: str) -> None:
+    """A connection that has lost count gave the others their replies from it, too (C1)."""
+    async with piped(redis_url) as pipe:
+        await pipe.ask("PING")
+
+        def foreign(replies: list[Any]) -> None:
+            pipe.distrust()
+            raise StoreError(f"this is no answer: {replies}")
+
+        echo = pack(("ECHO", "a"))
+        asked = [
+            pipe.ask("ECHO", "0"),
+            pipe.ask_packed(echo, 1, read=foreign),
+            pipe.ask("INCR", "n"),
+        ]
+        first, *others = await asyncio.gather(*asked, return_exceptions=True)
+        assert first == [b"0"]
+        assert [str(one) for one in others] == [
+            "this is no answer: [b'a']",
+            "the session store lost count",
+        ]
+        assert await pipe.ask("ECHO", "b") == [b"b"]  # on another connection
+
+
+async def test_an_error_keeps_nobody_alive(redis_url: str, prefix: str) -> None:
+    """Not until the garbage collector comes: ends and conflicts are everyday matters."""
+
+    class Page:
+        pass
+
+    async def fails() -> weakref.ref[Page]:
+        page = Page()
+        with suppress(SessionEnded):
+            await store.commit(Delta("A" * 22, 1, 0, set={b"a": b"1"}))
+        return weakref.ref(page)
+
+    store = RedisStore(redis_url, prefix=prefix)
+    gc.disable()
+    try:
+        page = await fails()
+        await asyncio.sleep(0)  # the turn of the loop that its answer began holds it, too
+        assert page() is None
+    finally:
+        gc.enable()
+        await store.close()
 
 
 async def test_a_pool_of_its_own_gets_its_connection_back_when_nothing_is_asked(

@@ -21,8 +21,8 @@ TABLE = {
     ),
     "Redis tells no version": (
         "stores/redis_scripts.py",
-        "number(b[3]) or 0)",
-        "1)",
+        "number(b[3]) or 0",
+        "1",
         INTERVAL + "test_what_others_write_is_seen_within_the_interval" + WS,
     ),
     "a commit is not entered": (

@@ -10,6 +10,7 @@ CANCEL = "tests/proofs/test_cancellation.py::"
 STORE = CANCEL + "test_cancelled_operations_leave_nobody_a_foreign_answer[1]"
 HTTP = CANCEL + "test_cancelled_handlers_leave_nobody_a_foreign_session[8]"
 LATE = CANCEL + "test_answers_that_come_too_late_are_nobodys"
+WIRE = "tests/integration/test_redis_wire.py::"
 LOST = "tests/proofs/test_lost_replies.py::"
 TRANSACT = "tests/proofs/test_transact.py::"
 
@@ -41,6 +42,16 @@ MUTANTS = {
         "stores/redis_pipe.py",
         ("self._home.call_soon(self._rest)", "pass"),
         CANCEL + "test_cancelled_operations_leave_nobody_a_foreign_answer[8]",
+    ),
+    "what follows a foreign reply is believed": (
+        "stores/redis_pipe.py",
+        ("if self._wire is not wire:", "if False:"),
+        WIRE + "test_nobody_believes_what_follows_a_foreign_reply",
+    ),
+    "an error holds its own future": (
+        "stores/redis_requests.py",
+        (".with_traceback(None)", ""),
+        WIRE + "test_an_error_keeps_nobody_alive",
     ),
     "a write is tried again": (
         "stores/redis_pipe.py",

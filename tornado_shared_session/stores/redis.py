@@ -220,7 +220,7 @@ class RedisStore(Store):
             if type(answer) is not bytes or len(answer) != PEEKED.size * len(some):
                 raise self._misfit()
             peeks = map(_PEEK, PEEKED.iter_unpack(answer))
-            found += [None if peek[0] < 0 else peek for peek in peeks]
+            found += [None if peek[1] < 0 else peek for peek in peeks]
         return found
 
     async def index_add(self, user_id: str, id: str, lifetime: float) -> None:

@@ -154,8 +154,8 @@ class Pipe(Line):
     def _on_replies(self, replies: list[Any], errors: bool) -> None:
         """The batch is answered: hand the replies out, and send the next."""
         batch, self._sent = self._sent, []
-        start, again = 0, []
-        for request in batch:
+        start, again, wire = 0, [], self._wire
+        for number, request in enumerate(batch):
             end = start + request.count
             if not request.future.done():
                 if errors and isinstance(replies[start], NoScriptError):
@@ -164,6 +164,10 @@ class Pipe(Line):
                     again.append(request)
                 else:
                     request.answer(replies[start:end])
+                    if self._wire is not wire:  # it was none of ours: nor are those after it
+                        fail([*again, *batch[number + 1 :]], "the session store lost count", None)
+                        again = []
+                        break
             start = end
         if errors and any(map(demoted, replies)):
             # It was the primary once. Where the address leads now, connecting tells.

@@ -59,7 +59,9 @@ class Request:
         try:
             result = self.read(replies)
         except Exception as error:
-            self.future.set_exception(error)
+            # Its traceback holds the frames below, and they hold the future:
+            # a circle, with all that the catcher has in it.
+            self.future.set_exception(error.with_traceback(None))
         else:
             self.future.set_result(result)
 

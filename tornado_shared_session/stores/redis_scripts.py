@@ -121,23 +121,28 @@ return b[2] or ''
 """
 )
 
-#: Answers, for each key, 25 bytes: its generation (-1: there is none), time to live in
-#: seconds, whether it is provisional, its version. Four values of each, as replies of
-#: their own, would take the reader twice the time.
+#: Answers, for each key, 25 bytes: its generation, time to live in seconds (-1: there is
+#: no such session), whether it is provisional, its version. Four values of each, as
+#: replies of their own, would take the reader twice the time. Numbers of 16 digits or
+#: more are none of ours. In halves, for a 32-bit server shifts no further.
 PEEK = Script(
     r"""
 local function number(text)
   return text and #text < 16 and string.match(text, '^%d+$') and tonumber(text)
 end
+local half = 4294967296
 local answer = {}
 for i, key in ipairs(KEYS) do
   -- pcall: a key of another type must not spoil the others' answers.
   local b = redis.pcall('HMGET', key, '\255g', '\255p', '\255v')
   local generation = not b.err and number(b[1])
   local left = generation and redis.call('PTTL', key) or -2
-  if left == -2 then generation = -1 end
-  answer[i] = struct.pack('<i8dBi8', generation, math.max(left, 0) / 1000,
-    b[2] and 1 or 0, number(b[3]) or 0)
+  left = left == -2 and -1 or math.max(left, 0) / 1000
+  generation = generation or 0
+  local version = number(b[3]) or 0
+  answer[i] = struct.pack('<I4I4dBI4I4',
+    generation % half, math.floor(generation / half), left, b[2] and 1 or 0,
+    version % half, math.floor(version / half))
 end
 return table.concat(answer)
 """
