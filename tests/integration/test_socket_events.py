@@ -96,18 +96,27 @@ async def test_interval_trusts_the_notices(redis_url: str, prefix: str, transpor
 async def test_a_session_that_ends_while_an_event_loads_runs_no_handler(
     redis_server: RedisServer, prefix: str, transport: str
 ) -> None:
-    """The load's answer says alive, but the connection has ended meanwhile."""
+    """The load's answer says alive, but the connection has ended, and is about to leave."""
     async with FaultProxy(redis_server.port) as proxy, site(redis=proxy.url, prefix=prefix) as a:
+        loaded = asyncio.Event()
+
+        @a.sio.on("disconnect")
+        async def leaves_later(sid: str, reason: str) -> None:
+            await loaded.wait()
+
         jar = await a.visitor()
         async with a.client(transport, jar) as client:
             await client.connect()
             hold = proxy.hold_replies(b"note")
             await client.emit("set", "note", 1, ack=False)
             await asyncio.wait_for(hold.reached.wait(), 3)
+            connection = a.connection
             a.manager.connections.end(session_id(jar), "revoked")
             hold.release()
-            await client.wait_transport_closed()
+            await until(lambda: not connection.running)
             assert not a.shared.heard("set")
+            loaded.set()
+            await client.wait_transport_closed()
 
 
 async def test_redis_down_at_an_event_runs_no_handler_and_keeps_the_socket(

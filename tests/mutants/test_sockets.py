@@ -163,12 +163,6 @@ TABLE = {
         "if True:",
         CLOSING + "test_a_polling_client_between_two_polls_hears_why",
     ),
-    "the farewell overtakes what was said before": (
-        "transport.py",
-        " and socket.upgraded and not socket.queue.undone:",
-        " and socket.upgraded:",
-        CLOSING + "test_what_was_said_before_the_end_is_heard_before_it" + WS,
-    ),
     "no bound for a client that stops polling": (
         "closings.py",
         "call_later(seconds, self._end)",

@@ -12,7 +12,7 @@ To write one, subclass `Store` and run the contract suite in
 from __future__ import annotations
 
 import abc
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..errors import StoreError
@@ -63,7 +63,7 @@ class Store(abc.ABC):
     """
 
     @abc.abstractmethod
-    def load(self, id: str) -> Awaitable[Record | None]:
+    async def load(self, id: str) -> Record | None:
         """Return the record of an id; None if there is none.
 
         A record whose bookkeeping cannot be read raises `CorruptRecord`,
@@ -81,7 +81,7 @@ class Store(abc.ABC):
         """
 
     @abc.abstractmethod
-    def commit(self, delta: Delta) -> Awaitable[Committed]:
+    async def commit(self, delta: Delta) -> Committed:
         """Apply a delta, whole or not at all.
 
         It never creates a record. The time to live moves forward to

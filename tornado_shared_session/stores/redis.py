@@ -1,15 +1,14 @@
 """Sessions in Redis: the contract of `stores/base.py` in commands.
 
 The scripts and the stored layout are in `redis_scripts.py`, the wire in
-`redis_pipe.py`, the client in `redis_connect.py`. These four files are
-the only ones that know redis-py.
+`redis_pipe.py`, the client in `redis_connect.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -32,13 +31,12 @@ from .redis_scripts import (
     GONE,
     INDEX_ADD,
     PEEK,
-    PEEKED,
     ROTATED,
     Script,
+    read_peeks,
 )
 
 _ID = "A" * 22  # as long as every id
-_PEEK: Callable[[tuple[Any, ...]], Peek] = partial(tuple.__new__, Peek)  # `_make`, in half the time
 _PEEKED_AT_ONCE = 500  # keys one script looks at; a few hundred microseconds of Redis
 
 
@@ -100,10 +98,12 @@ class RedisStore(Store):
         key = self._key + id
         return ("HGETALL", key), ("PTTL", key)
 
-    def load(self, id: str) -> asyncio.Future[Record | None]:
+    async def load(self, id: str) -> Record | None:
         name = id.encode()
         data = name.join(self._load) if len(name) == len(_ID) else pack(*self._load_of(id))
-        return self._pipe.ask_packed(data, 2, repeatable=True, read=partial(self._record, id))
+        read = partial(self._record, id)
+        record: Record | None = await self._pipe.ask_packed(data, 2, repeatable=True, read=read)
+        return record
 
     def _record(self, id: str, replies: list[Any]) -> Record | None:
         """Make a record of what Redis replied to a load."""
@@ -150,15 +150,12 @@ class RedisStore(Store):
         )
         return bool(created)
 
-    def commit(self, delta: Delta) -> asyncio.Future[Committed]:
+    async def commit(self, delta: Delta) -> Committed:
         meta = delta.meta
         pairs = [part for pair in delta.set.items() for part in pair]
-        flags = (
-            ("c" if delta.clear else "")
-            + ("p" if delta.confirm else "")
-            + ("v" if delta.changes_values else "")
-        )
-        arguments = (
+        flags = "c" * delta.clear + "p" * delta.confirm + "v" * delta.changes_values
+        committed: Committed = await self._pipe.run(
+            COMMIT,
             1,
             self._key + delta.id,
             delta.generation,
@@ -170,8 +167,9 @@ class RedisStore(Store):
             7 + len(pairs),
             *pairs,
             *delta.delete,
+            read=self._committed,
         )
-        return self._pipe.run(COMMIT, *arguments, read=self._committed)
+        return committed
 
     def _committed(self, replies: list[Any]) -> Committed:
         """Make of what Redis replied to a commit what it means."""
@@ -216,11 +214,10 @@ class RedisStore(Store):
             data = pack_keys(("EVALSHA", PEEK.sha, len(keys)), keys)
             again: tuple[Script, Command] = (PEEK, (len(keys), *keys))
             (reply,) = await self._pipe.ask_packed(data, 1, repeatable=True, in_full=again)
-            answer = raise_error(reply)
-            if type(answer) is not bytes or len(answer) != PEEKED.size * len(some):
+            peeks = read_peeks(raise_error(reply), len(some))
+            if peeks is None:
                 raise self._misfit()
-            peeks = map(_PEEK, PEEKED.iter_unpack(answer))
-            found += [None if peek[1] < 0 else peek for peek in peeks]
+            found += peeks
         return found
 
     async def index_add(self, user_id: str, id: str, lifetime: float) -> None:

@@ -19,7 +19,6 @@ from typing import Any
 from redis.asyncio.connection import ConnectionPool
 from redis.exceptions import NoScriptError
 
-from ..errors import ConfigurationError, StoreError
 from ..forks import CLOSED
 from .redis_line import LATE, Line
 from .redis_requests import Command, Read, Request, demoted, fail, pack
@@ -105,13 +104,9 @@ class Pipe(Line):
                 Commands that change something may have been applied.
         """
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
         if loop is not self._loop:
-            try:
-                self._check_loop(loop)
-            except (ConfigurationError, StoreError) as error:
-                future.set_exception(error)  # as all that goes wrong
-                return future
+            self._check_loop(loop)
+        future: asyncio.Future[Any] = loop.create_future()
         self._queue.append(Request(data, count, future, repeatable, in_full, read))
         if not (self._sent or self._flushing or self._task):
             if self._alone and self._wire is not None:  # a lonely client: nobody to wait for
