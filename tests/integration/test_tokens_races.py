@@ -117,12 +117,13 @@ async def test_questions_that_wait_at_the_end_make_no_sessions(redis_url: str, p
             load = HeldLoad(a.manager)
             http = HTTPTestClient(client.engine.url)
             target, headers = client.engine._target("polling"), client.engine._headers()
-            bodies = ['42["getToken",{"token":"' + token + '"}]', *['40/chat,{"token":"bad"}'] * 7]
-            posts = [
-                asyncio.ensure_future(http.post(target, body, headers=headers, timeout=5))
-                for body in bodies
-            ]
-            await load.reached()
+
+            def post(body: str) -> asyncio.Future[Any]:
+                return asyncio.ensure_future(http.post(target, body, headers=headers, timeout=5))
+
+            posts = [post('42["getToken",{"token":"' + token + '"}]')]
+            await load.reached()  # before the others: each of them would get a session by itself
+            posts += [post('40/chat,{"token":"bad"}') for _ in range(7)]
             (connection,) = a.sio._by_eio.values()
             assert connection.tokens is not None
             state = connection.tokens
