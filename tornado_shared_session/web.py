@@ -186,7 +186,7 @@ class SessionMixin(WithManager, SavedResponse):
 
     def _session_unsaved(self, head_left: bool) -> bool:
         session = self._session
-        if session is None or self._status_code >= 500:
+        if session is None or self.get_status() >= 500:
             return False
         if head_left:
             return session._state is not State.ENDED and session.modified
