@@ -20,6 +20,7 @@ from .limits import MALFORMED, unsent
 from .payload import is_packet
 from .queues import Queue
 from .transport import Host, SocketConnection
+from .websocket_line import look
 
 _Handler: Any = object  # Engine.IO's Tornado handler, which is untyped
 
@@ -94,7 +95,7 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
                 connection.too_slow(waiting)
                 raise WebSocketClosedError
         written: asyncio.Future[None] = super().write_message(message, binary)
-        written.add_done_callback(_look)  # Engine.IO does not; asyncio would complain
+        written.add_done_callback(look)  # Engine.IO does not; asyncio would complain
         return written
 
     @property
@@ -146,9 +147,3 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
             connection.leave(self)
             if not connection.eio_sid:
                 self.session_host.forget(connection)
-
-
-def _look(written: asyncio.Future[None]) -> None:
-    """Take note of a failed write: the close that goes with it says it all."""
-    if not written.cancelled():
-        written.exception()

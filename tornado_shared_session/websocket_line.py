@@ -33,7 +33,7 @@ def send(handler: WebSocketHandler, messages: Sequence[str | bytes], *, last: bo
         written = line.stream.write(frames + _CLOSE if last else frames)
     except StreamClosedError:
         return False
-    written.add_done_callback(_look)
+    written.add_done_callback(look)
     if last:
         line.server_terminated = True  # what Tornado notes when it has sent its own
     return True
@@ -49,7 +49,7 @@ def _frame(message: str | bytes) -> bytes:
     return struct.pack("!BBQ", kind, 127, size) + data
 
 
-def _look(written: asyncio.Future[None]) -> None:
+def look(written: asyncio.Future[None]) -> None:
     """Take note of a failed write: the close that goes with it says it all."""
     if not written.cancelled():
         written.exception()

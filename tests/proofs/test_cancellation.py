@@ -22,7 +22,7 @@ from tornado.web import create_signed_value
 from tests.support.core import visit
 from tests.support.proofs import measured, scale
 from tests.support.proxy import FaultProxy
-from tests.support.sites import raw_redis, until
+from tests.support.sites import eventually, raw_redis, until
 from tests.support.web import COOKIE, SECRET
 from tornado_shared_session import (
     RedisStore,
@@ -66,9 +66,11 @@ async def connected(redis: Redis) -> int:
 
 async def back_to(count: int, redis: Redis) -> None:
     """Wait until the server has seen the last of our connections go."""
-    async with asyncio.timeout(3):
-        while await connected(redis) > count:
-            await asyncio.sleep(0.005)
+
+    async def gone() -> bool:
+        return await connected(redis) <= count
+
+    await eventually(gone)
 
 
 async def own_answer(store: RedisStore, client: Redis, ids: list[str], n: int, kind: int) -> None:

@@ -132,7 +132,7 @@ class World:
         deadline = time.monotonic() + 5
         while sum(one["closed_at"] is not None for one in seen) < good:
             assert time.monotonic() < deadline, "clients whose transport was not closed"
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # another process has to be asked, and tells nobody by itself
             seen = await self._ask("/seen")
         for one in seen:
             socket = known[one["eio_sid"]]

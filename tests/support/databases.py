@@ -96,7 +96,7 @@ class SQLServer:
                 log = Path(self._directory.name, "log").read_text(errors="replace")[-3000:]
                 self.stop()
                 raise RuntimeError(f"{self.program} did not start:\n{log}")
-            time.sleep(0.01)
+            time.sleep(0.01)  # a server that starts can only be tried
 
     def stop(self) -> None:
         """End it and remove its files."""

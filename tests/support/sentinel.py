@@ -57,7 +57,7 @@ async def replicate(replica: RedisServer, primary: RedisServer) -> None:
         await client.replicaof(_HOST, primary.port)
         async with asyncio.timeout(10):
             while (await client.info("replication"))["master_link_status"] != "up":
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.05)  # a server tells nobody when it is up to date
 
 
 @asynccontextmanager
@@ -92,7 +92,7 @@ async def failover_group() -> AsyncIterator[Group]:
         group = Group(servers, sentinel)
         async with asyncio.timeout(20):
             while not await _knows_replica(group):
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.1)  # nor does a Sentinel when it has found a replica
         yield group
         for client in sentinel.sentinels:
             await client.aclose()

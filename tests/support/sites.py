@@ -40,7 +40,7 @@ async def until(check: Callable[[], Any], seconds: float = 3.0) -> None:
     """Wait until something is true; for what announces itself nowhere."""
     async with asyncio.timeout(seconds):
         while not check():
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # see above: nothing announces it
 
 
 async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 3.0) -> None:

@@ -69,13 +69,12 @@ class Pipe(Line):
         self,
         script: Script,
         *arguments: str | bytes | int,
-        repeatable: bool = False,
         read: Read | None = None,
     ) -> asyncio.Future[Any]:
         """Run a script; see `ask_packed`. Arguments: how many keys, keys, ARGV."""
         data = pack(("EVALSHA", script.sha, *arguments))
         full = script, arguments
-        return self.ask_packed(data, 1, repeatable=repeatable, in_full=full, read=read)
+        return self.ask_packed(data, 1, in_full=full, read=read)
 
     def ask_packed(
         self,
