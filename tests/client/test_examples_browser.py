@@ -44,7 +44,7 @@ STEPS = {
     ],
     "namespaces.py": [
         ("!document.querySelectorAll('input')[0].value = 'Ada'", SEEN.format("welcome")),
-        ("That is me", "true"),
+        ("That is me", "chat.emit('who', (names) => { window.names = names }), names[0] === 'Ada'"),
         ("!document.querySelectorAll('input')[1].value = 'hello'", "true"),
         ("Say it", SEEN.format('said {"from":"Ada","text":"hello"}')),
         ("Who?", SEEN.format("here: Ada")),
@@ -61,8 +61,7 @@ STEPS = {
     "websocket.py": [
         ("!0", "state.textContent === 'open'"),
         ("+1 by socket", "count.textContent === '1'"),
-        ("+1 by HTTP", "true"),
-        ("!socket.send('hello')", "count.textContent === '2'"),
+        ("+1 by HTTP", "socket.send('hello'), count.textContent === '2'"),
         ("Log out", "state.textContent === '1008 logged_out'"),
     ],
     "sse.py": [

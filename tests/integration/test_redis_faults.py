@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.proxy import FaultProxy
 from tornado_shared_session import RedisStore, StoreError
-from tornado_shared_session.record import Delta, generate_id
+from tornado_shared_session.record import Delta, Record, generate_id
 from tornado_shared_session.testing import RedisServer
 from tornado_shared_session.testing.store_contract import stored
 
@@ -103,7 +103,7 @@ async def test_cancelled_callers_behind_a_slow_wire(redis_server: RedisServer, p
 
 async def test_what_cannot_be_sent_fails_its_own_caller_only(store: RedisStore) -> None:
     """A name that a client chose may contain a lone surrogate."""
-    id = await stored(store)
+    id = await stored(store, a=b"1")
     results = await asyncio.gather(
         store.load(id),
         store.index_list("\ud800"),
@@ -113,7 +113,9 @@ async def test_what_cannot_be_sent_fails_its_own_caller_only(store: RedisStore) 
     )
     assert isinstance(results[1], UnicodeEncodeError)
     assert isinstance(results[2], UnicodeEncodeError)
-    assert results[0] == results[3] is not None
+    assert isinstance(results[0], Record)
+    assert isinstance(results[3], Record)
+    assert results[0].values == results[3].values == {b"a": b"1"}
 
 
 async def test_a_refused_write_is_one_error_and_changes_nothing(prefix: str) -> None:
