@@ -11,7 +11,7 @@ import abc
 import asyncio
 import enum
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .errors import SessionEnded, SessionError
 from .events import Reporter, logger
@@ -176,25 +176,29 @@ class Connections:
             return ()
         return tuple(some) if isinstance(some, set) else (some,)
 
-    def verified(self, id: str, peek: Peek, now: float) -> list[Connection]:
-        """Enter what the store said at that time (monotonic seconds) of a session.
+    def verified(
+        self, ids: Iterable[str], peeks: Iterable[Peek | None], now: float
+    ) -> list[tuple[Connection, int]]:
+        """Enter what the store said at that time (monotonic seconds) of sessions.
 
         Returns:
-            the connections that this is not all for: they load, or came in
-            with a credential that the session has no more.
+            the connections that this is not all for, with the generation
+            of their session: they load, or came in with a credential that
+            it has no more.
         """
-        some = self._by_id.get(id)
-        if some is None:
-            return []
-        generation, ttl, provisional, _ = peek
-        others = []
-        for connection in some if isinstance(some, set) else (some,):
-            if connection.phase is Phase.OPEN and connection.generation >= generation:
-                # Connection.verified(), without a call for each of thousands.
-                connection.seen_at, connection.deadline = now, now + ttl
-                connection.provisional = provisional
-            else:
-                others.append(connection)
+        others, get, is_open = [], self._by_id.get, Phase.OPEN
+        for id, peek in zip(ids, peeks, strict=True):
+            some = get(id)
+            if some is None or peek is None:
+                continue
+            generation, ttl, provisional, _ = peek
+            for connection in some if isinstance(some, set) else (some,):
+                if connection.phase is is_open and connection.generation >= generation:
+                    # Connection.verified(), without a call for each of thousands.
+                    connection.seen_at, connection.deadline = now, now + ttl
+                    connection.provisional = provisional
+                else:
+                    others.append((connection, generation))
         return others
 
     def add(self, connection: Connection) -> None:
