@@ -83,14 +83,57 @@ def prepare(cells: list[Cell], left_out: LeftOut) -> list[Cell]:
     return left_out.without(cells)
 
 
+class Family:
+    """The servers of one family of rows.
+
+    Args:
+        cells: what is to be measured of it.
+        redis_url: where they keep their sessions.
+        core: theirs.
+        profiles: the subjects to be profiled, and where to.
+    """
+
+    def __init__(
+        self, cells: list[Cell], redis_url: str, core: int, profiles: dict[str, Path]
+    ) -> None:
+        self._redis_url, self._core, self._profiles = redis_url, core, profiles
+        self._subjects = list(dict.fromkeys(cell.subject for cell in cells))
+
+    async def start(
+        self, stack: AsyncExitStack, *, compiled: bool, left_out: LeftOut, first: bool = True
+    ) -> dict[Subject, Server]:
+        """Start those that compile what they run, or the others, until the stack ends.
+
+        Raises:
+            RuntimeError: one did not start. In the first round a peer is
+                left out then.
+        """
+        servers = {}
+        for subject in self._subjects:
+            if (subject.runtime == "node") is not compiled or subject.name in left_out.reasons:
+                continue
+            profile = self._profiles.get(subject.name)
+            server = run_server(subject, self._redis_url, self._core, profile)
+            try:
+                servers[subject] = await stack.enter_async_context(server)
+            except RuntimeError as error:
+                if not (subject.needs and first):
+                    raise
+                left_out.add(subject, str(error))
+        return servers
+
+
 async def run(
     cells: list[Cell], rounds: int, pace: Pace, left_out: LeftOut, profiles: dict[str, Path]
 ) -> Samples:
-    """Measure all cells, A/B/A/B within each row.
+    """Measure all cells, in rounds, and A/B within each row of a round.
 
-    The rounds of a row are interleaved, rather than one subject after
-    the other, so that whatever the machine does besides hits all alike.
-    ``profiles`` names the subjects to be profiled, and where to.
+    The subjects are interleaved, rather than one after the other, so that
+    whatever the machine does besides hits all alike. Each round has new
+    processes, for the same code is faster or slower by a twentieth from
+    one to the next, depending on where its memory happens to be. Those
+    that compile what they run stay. ``profiles`` names the subjects to be
+    profiled, and where to.
 
     Raises:
         WrongAnswerError: see ``measure``; the message names the cell.
@@ -103,22 +146,22 @@ async def run(
     with RedisServer() as redis:
         meter = RedisMeter(redis.url, redis.pid)
         # Only one family's servers idle beside the one that is measured.
-        for _, family in groupby(cells, key=lambda cell: cell.row.family):
-            chosen = list(family)
-            async with AsyncExitStack() as stack:
-                servers: dict[Subject, Server] = {}
-                for subject in dict.fromkeys(cell.subject for cell in chosen):
-                    server = run_server(subject, redis.url, core, profiles.get(subject.name))
-                    try:
-                        servers[subject] = await stack.enter_async_context(server)
-                    except RuntimeError as error:
-                        if not subject.needs:
-                            raise
-                        left_out.add(subject, str(error))
-                await _compile(left_out.without(chosen), servers, meter, pace)
-                progress.skip()
-                for _, row in groupby(left_out.without(chosen), key=lambda cell: cell.row):
-                    await _row([*row], servers, meter, rounds, pace, samples, progress)
+        for _, group in groupby(cells, key=lambda cell: cell.row.family):
+            chosen = list(group)
+            family = Family(chosen, redis.url, core, profiles)
+            async with AsyncExitStack() as whole:
+                stay = await family.start(whole, compiled=True, left_out=left_out)
+                await _compile(left_out.without(chosen), stay, meter, pace)
+                for number in range(rounds):
+                    async with AsyncExitStack() as stack:
+                        new = await family.start(
+                            stack, compiled=False, left_out=left_out, first=number == 0
+                        )
+                        progress.skip()
+                        for cell in left_out.without(chosen):
+                            sample = await _measured(cell, {**stay, **new}, meter, pace)
+                            samples.setdefault(cell, []).append(sample)
+                            progress.tell(cell, sample)
         meter.close()
     return samples
 
@@ -130,26 +173,16 @@ async def _compile(
     kinds = {
         (cell.subject, cell.row.action, cell.row.size): cell
         for cell in cells
-        if cell.subject.runtime == "node"
+        if cell.subject in servers
     }
     for cell in kinds.values():
         await measure(cell, servers[cell.subject], meter, replace(pace, seconds=pace.compile))
 
 
-async def _row(
-    cells: list[Cell],
-    servers: dict[Subject, Server],
-    meter: RedisMeter,
-    rounds: int,
-    pace: Pace,
-    samples: Samples,
-    progress: Progress,
-) -> None:
-    """Measure the cells of one row, in turns."""
-    for cell in cells * rounds:
-        try:
-            sample = await measure(cell, servers[cell.subject], meter, pace)
-        except WrongAnswerError as error:
-            raise WrongAnswerError(f"{cell.label}: {error}") from error
-        samples.setdefault(cell, []).append(sample)
-        progress.tell(cell, sample)
+async def _measured(
+    cell: Cell, servers: dict[Subject, Server], meter: RedisMeter, pace: Pace
+) -> Sample:
+    try:
+        return await measure(cell, servers[cell.subject], meter, pace)
+    except WrongAnswerError as error:
+        raise WrongAnswerError(f"{cell.label}: {error}") from error

@@ -6,12 +6,16 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from benchmarks import clocks, run
 from benchmarks.installs import InstallError
-from benchmarks.plan import ROWS, SUBJECTS, select
+from benchmarks.measure import Pace, Sample
+from benchmarks.plan import ROWS, SUBJECTS, Cell, Subject, select
+from benchmarks.processes import Server
 from benchmarks.run import LeftOut, prepare
 
 BURN = """
@@ -93,3 +97,93 @@ def test_each_cell_brings_its_bare_framework_along() -> None:
         select("no such row")
     with pytest.raises(ValueError, match="--only"):
         select("(")
+
+
+class NoRedis:
+    """In the place of a Redis that nobody asks."""
+
+    url, pid = "redis://nowhere", 0
+
+    def __enter__(self) -> NoRedis:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        pass
+
+    def close(self) -> None:
+        """End the meter, whose place it takes, too."""
+
+
+class Starts(list[str]):
+    """The servers that were started, in their order.
+
+    `works`: how often one can be started, if not always.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.works: dict[str, int] = {}
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Starts:
+    """What a run starts; nothing is really started or measured."""
+    starts = Starts()
+
+    @asynccontextmanager
+    async def run_server(subject: Subject, *args: object) -> AsyncIterator[Server]:
+        if starts.count(subject.name) >= starts.works.get(subject.name, 99):
+            raise RuntimeError(f"the server of {subject.name} did not start")
+        starts.append(subject.name)
+        yield Server(subject, len(starts))
+
+    async def measure(cell: Cell, server: Server, *args: object) -> Sample:
+        assert server.subject is cell.subject
+        return Sample(server._port, 0, 0, 0, 0, 0, 0)
+
+    monkeypatch.setattr(run, "prepare", lambda cells, left_out: cells)
+    monkeypatch.setattr(run, "pin", lambda: 0)
+    monkeypatch.setattr(run, "RedisServer", NoRedis)
+    monkeypatch.setattr(run, "RedisMeter", lambda *args: NoRedis())
+    monkeypatch.setattr(run, "run_server", run_server)
+    monkeypatch.setattr(run, "measure", measure)
+    return starts
+
+
+PACE = Pace(0.01, 0.01, 0.01)
+
+
+async def test_each_round_has_processes_of_its_own(started: Starts) -> None:
+    """But for Node's, which would have to compile again."""
+    cells = select("http-(read|write)-32-80B / (library|express)$")
+    samples = await run.run(cells, 3, PACE, LeftOut(), {})
+    assert started.count("library") == started.count("bare") == 3
+    assert started.count("express") == started.count("express-bare") == 1
+    for cell in cells:
+        which = {sample.cpu_us for sample in samples[cell]}
+        assert len(samples[cell]) == 3
+        assert len(which) == (1 if cell.subject.runtime == "node" else 3)
+
+
+@pytest.mark.parametrize("works", [0, 1])
+async def test_a_peer_that_does_not_start_is_left_out_at_first_only(
+    started: Starts, works: int
+) -> None:
+    """Later its rounds would be fewer than the others'."""
+    cells = select("http-read-32-80B / (library|starlette)$")
+    started.works["starlette"] = works
+    left_out = LeftOut()
+    if works:
+        with pytest.raises(RuntimeError, match="starlette did not start"):
+            await run.run(cells, 2, PACE, left_out, {})
+    else:
+        samples = await run.run(cells, 2, PACE, left_out, {})
+        assert set(left_out.reasons) == {"starlette"}
+        assert {cell.subject.name for cell in samples} == {"bare", "library", "starlette-bare"}
+
+
+async def test_a_server_of_our_own_that_does_not_start_ends_the_run(started: Starts) -> None:
+    """There is nothing to compare then."""
+    started.works["library"] = 0
+    with pytest.raises(RuntimeError, match="library did not start"):
+        await run.run(select("http-read-32-80B / library$"), 1, PACE, LeftOut(), {})
