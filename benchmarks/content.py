@@ -22,6 +22,14 @@ SIZES = ("80B", "4KB")
 IDLE_TIMEOUT = 1800
 """How many seconds a session lives."""
 
+YOUNG = 5_000
+"""How many new objects make Python's collector look for garbage, in every server in Python.
+
+By default it is 700, and 32 requests that wait for Redis together are
+more than that, so that it looked each time and found nothing. See "The
+garbage collector" in docs/operations.md.
+"""
+
 COOKIE_SECRET = "benchmarks: not a secret, but as long as one should be"
 """What cookies are signed with, where they are."""
 

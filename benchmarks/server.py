@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
+import gc
 import importlib
 import os
 import pstats
@@ -21,6 +22,8 @@ from pathlib import Path
 import tornado.web
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
+
+from .content import YOUNG
 
 Factory = Callable[[str], AbstractAsyncContextManager[tornado.web.Application]]
 
@@ -47,6 +50,7 @@ async def serve(factory: str, redis_url: str) -> None:
 
 def run(factory: str, redis_url: str, loop: str) -> None:
     """Run a subject on asyncio's own loop, or on uvloop."""
+    gc.set_threshold(YOUNG)
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
     if loop == "uvloop":
         new_loop = importlib.import_module("uvloop").new_event_loop

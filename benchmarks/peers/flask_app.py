@@ -8,6 +8,7 @@ that is how it extends its life (SESSION_REFRESH_EACH_REQUEST).
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import signal
@@ -24,7 +25,7 @@ from flask import session as flask_session
 from flask_session import Session
 from gunicorn.app.base import BaseApplication
 
-from ..content import COOKIE_SECRET, IDLE_TIMEOUT, SEED_COUNT, seed
+from ..content import COOKIE_SECRET, IDLE_TIMEOUT, SEED_COUNT, YOUNG, seed
 
 THREADS = 4  # "generally in the 2-4 x $(NUM_CORES) range", says gunicorn of this setting
 
@@ -133,6 +134,7 @@ def _stop_with_input() -> None:
 
 def main(function: str, redis_url: str) -> None:
     """Run a peer."""
+    gc.set_threshold(YOUNG)
     threading.Thread(target=_stop_with_input, daemon=True).start()
     make = {"bare": bare, "session": session}[function]
     Server(make, redis_url).run()

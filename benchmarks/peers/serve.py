@@ -7,11 +7,14 @@ input closes, like ``benchmarks.server``.
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import socket
 import sys
 from collections.abc import Callable
 from typing import Any
+
+from ..content import YOUNG
 
 
 async def serve(factory: str, redis_url: str) -> None:
@@ -32,6 +35,7 @@ async def serve(factory: str, redis_url: str) -> None:
 
 def main(factory: str, redis_url: str, loop: str) -> None:
     """Run a peer on asyncio's own loop, or on uvloop."""
+    gc.set_threshold(YOUNG)
     new_loop: Callable[[], asyncio.AbstractEventLoop] | None = None
     if loop == "uvloop":
         new_loop = importlib.import_module("uvloop").new_event_loop

@@ -4,6 +4,7 @@ The launcher (`__main__.py`) starts it, once or twice.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -132,6 +133,7 @@ async def note(sid: str, text: str) -> dict[str, Any]:
 
 
 async def main() -> None:
+    gc.set_threshold(5_000)  # see "The garbage collector" in docs/operations.md
     logging.basicConfig(format=f":{PORT} %(message)s", level=logging.INFO)
     logging.getLogger("tornado.access").setLevel(logging.WARNING)
     loop = asyncio.get_running_loop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import tornado.web
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
+from ...content import YOUNG
 from .meter import Meter
 
 #: Nobody's, but as long as one should be.
@@ -41,6 +43,7 @@ def main(serve: Serve) -> None:
     parser.add_argument("--idle", type=float, default=1800)
     parser.add_argument("--reload", type=float, default=15)
     parser.add_argument("--ping", type=float, default=25)
+    gc.set_threshold(YOUNG)
     asyncio.run(_main(serve, parser.parse_args()))
 
 
