@@ -6,7 +6,6 @@ import weakref
 
 from .record import Credential
 from .response import SavedResponse
-from .session import Session
 
 
 class ResponseCarrier:
@@ -14,18 +13,19 @@ class ResponseCarrier:
 
     Attributes:
         credential: a new one, to leave with the response.
+        user_id: whom `current_user` is about.
         renewal: the present one, to be signed anew once it has proved good.
         revoke: tell the client to drop what it has.
         rotated: the credential took the place of another.
     """
 
-    __slots__ = ("_handler", "_user_id", "credential", "renewal", "revoke", "rotated")
+    __slots__ = ("_handler", "credential", "renewal", "revoke", "rotated", "user_id")
 
     def __init__(self, handler: SavedResponse) -> None:
         # Weak, or each request would leave a cycle to the garbage
         # collector: 20 us of CPU each, and pauses of 20 ms.
         self._handler = weakref.ref(handler)
-        self._user_id: str | None = None  # whom `current_user` is about
+        self.user_id: str | None = None
         self.credential: Credential | None = None
         self.renewal: Credential | None = None
         self.revoke = False
@@ -52,18 +52,15 @@ class ResponseCarrier:
         self.rotated = True
         self.revoke = False
         handler = self._handler()
-        if handler is not None and user_id is not None and user_id != self._user_id:
-            self._user_id = user_id
+        if handler is not None and user_id is not None and user_id != self.user_id:
+            self.user_id = user_id
             # Through the handler's own method, which may make more of an id.
             handler.current_user = handler.get_current_user()
-
-    def loaded(self, session: Session) -> None:
-        self._user_id = session.user_id
 
     def revoked(self) -> None:
         self.credential = self.renewal = None
         self.revoke = True
-        self._user_id = None
+        self.user_id = None
         handler = self._handler()
         if handler is not None:
             handler.current_user = None

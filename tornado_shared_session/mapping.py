@@ -17,7 +17,7 @@ from .serializers import IMMUTABLE, Serializer, same
 _DEFAULT = SizeLimits()
 #: In the place of a set that has nothing in it yet: most sessions are only read,
 #: and four sets for each would be most of what they cost the garbage collector.
-_NOTHING: Any = frozenset()
+NOTHING: Any = frozenset()
 
 
 class TrackedMapping(MutableMapping[str, Any]):
@@ -31,33 +31,30 @@ class TrackedMapping(MutableMapping[str, Any]):
         "_assigned",
         "_deleted",
         "_leaving",
+        "_limits",
         "_serializer",
         "_stored",
         "_unreadable",
         "_values",
     )
 
-    def __init__(self, serializer: Serializer) -> None:
-        self._serializer = serializer
+    def __init__(self, serializer: Serializer, limits: SizeLimits = _DEFAULT) -> None:
+        self._serializer, self._limits = serializer, limits
         self._show({})
 
     def _show(self, stored: dict[bytes, bytes]) -> None:
         """Show stored values; unsaved changes are dropped."""
         self._stored = stored
         self._values: dict[str, Any] = {}
-        self._assigned: set[str] = _NOTHING
-        self._deleted: set[str] = _NOTHING
-        self._leaving: set[str] = _NOTHING  # deleted by the commit that is under way
-        self._unreadable: set[str] = _NOTHING
+        self._assigned: set[str] = NOTHING
+        self._deleted: set[str] = NOTHING
+        self._leaving: set[str] = NOTHING  # deleted by the commit that is under way
+        self._unreadable: set[str] = NOTHING
 
-    # Three hooks for `Session`.
+    # Two hooks for `Session`.
 
     def _check_writable(self) -> None:
         """Raise if the mapping must not be changed."""
-
-    def _size_limits(self) -> SizeLimits:
-        """Return how large it may be."""
-        return _DEFAULT
 
     def _report_unreadable(self, key: str) -> None:
         """Tell that the bytes of a key could not be decoded; `key` may say why."""
@@ -74,7 +71,7 @@ class TrackedMapping(MutableMapping[str, Any]):
             data = self._stored[key.encode()]
         except (KeyError, AttributeError, UnicodeEncodeError):
             raise KeyError(key) from None
-        if len(data) > self._size_limits().value:
+        if len(data) > self._limits.value:
             self._unreadable = {*self._unreadable, key}
             self._report_unreadable(f"{key}: {len(data)} bytes")
             raise KeyError(key)
@@ -121,7 +118,7 @@ class TrackedMapping(MutableMapping[str, Any]):
         self._check_writable()
         self._deleted = {*self._deleted, *self._names(), *self._values}
         self._values = {}
-        self._assigned = _NOTHING
+        self._assigned = NOTHING
 
     def _names(self) -> list[str]:
         """Return the stored keys; a name that is not UTF-8 is no key of ours."""
@@ -187,25 +184,25 @@ class TrackedMapping(MutableMapping[str, Any]):
                 data = self._changed_bytes(key)
                 if data is not None:
                     changes[key.encode()] = data
-        deleted = _NOTHING
+        deleted = NOTHING
         if self._deleted:
             deleted = {key for key in self._deleted if key.encode() in self._stored}
         if changes:
-            self._size_limits().check(self._stored, changes, deleted)
-        self._assigned = self._deleted = _NOTHING
+            self._limits.check(self._stored, changes, deleted)
+        self._assigned = self._deleted = NOTHING
         self._leaving = deleted
         return changes, deleted
 
     def _put_back(self, changes: Mapping[bytes, bytes], deleted: set[str]) -> None:
         """The commit failed: what was taken is unsaved again."""
-        self._leaving = _NOTHING
+        self._leaving = NOTHING
         names = {name.decode() for name in changes}
         self._assigned = {*self._assigned, *(key for key in names if key in self._values)}
         self._deleted = {*self._deleted, *(key for key in deleted if key not in self._values)}
 
     def _commit_changes(self, changes: Mapping[bytes, bytes], deleted: set[str]) -> None:
         """The commit succeeded: what was taken is what is stored."""
-        self._leaving = _NOTHING
+        self._leaving = NOTHING
         self._stored.update(changes)
         if self._unreadable:
             self._unreadable.difference_update(name.decode() for name in changes)

@@ -43,11 +43,12 @@ class SavedResponse(_Handler):
     _session_loose = True  # there is nothing to save or to say, and no need to ask
     _session_held: Held | None = None
     _session_flush_failed: tuple[Exception, int] | None = None  # and the status it had
+    _session_news = False  # there is something to be told when the head has left
     _session_gave_up = False  # what is sent now is the error page of a failed save
 
     # For the subclass.
 
-    def _session_unsaved(self, head_left: bool) -> bool:
+    def _session_unsaved(self, head_left: bool, status: int) -> bool:
         """Whether the response has to wait."""
         raise NotImplementedError
 
@@ -55,8 +56,12 @@ class SavedResponse(_Handler):
         """Store what the response depends on; a failure becomes the response."""
         raise NotImplementedError
 
-    def _session_seal(self) -> None:
-        """Put the last headers into the head."""
+    def _session_seal(self) -> str:
+        """Put the last headers into the head, and set `_session_news`.
+
+        Returns:
+            the request header that the response depends on, or "".
+        """
         raise NotImplementedError
 
     def _session_announce(self) -> None:
@@ -80,14 +85,6 @@ class SavedResponse(_Handler):
         while self._session_held is not None and self._session_held.task is not None:
             await asyncio.wait({self._session_held.task})
         return None if self._finished else self._headers_written
-
-    def _session_vary(self, name: str) -> None:
-        """Say that the response depends on a request header."""
-        # Not add_header(): it checks what is constant, for 4 us a request.
-        if "Vary" in self._headers:
-            self._headers.add("Vary", name)
-        else:
-            self._headers["Vary"] = name
 
     # In Tornado's place.
 
@@ -164,7 +161,7 @@ class SavedResponse(_Handler):
             return False
         if self._session_flush_failed is not None and self._session_refused(self._status_code):
             return True
-        return self._session_unsaved(self._headers_written)
+        return self._session_unsaved(self._headers_written, self._status_code)
 
     def _session_refused(self, status: int) -> Exception | None:
         """Return why this response must not leave: a flush of it failed.
@@ -228,7 +225,13 @@ class SavedResponse(_Handler):
             app_log.error("Exception in exception handler", exc_info=True)
 
     def _session_send_head(self, include_footers: bool) -> asyncio.Future[None]:
-        self._session_seal()
+        vary, headers = self._session_seal(), self._headers
+        # Not add_header(): it checks what is constant, for 4 us a request.
+        if vary and "Vary" in headers:
+            headers.add("Vary", vary)
+        elif vary:
+            headers["Vary"] = vary
         sent = super().flush(include_footers)
-        self._session_announce()
+        if self._session_news:
+            self._session_announce()
         return sent

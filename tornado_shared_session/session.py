@@ -69,7 +69,7 @@ class Session(StoredMapping):
         carrier: Carrier | None = None,
         ended: str | None = None,
     ) -> None:
-        super().__init__(backend.serializer, record, ended)
+        super().__init__(backend.serializer, backend.limits, record, ended)
         self._backend = backend
         self._carrier = carrier
 
@@ -240,9 +240,6 @@ class Session(StoredMapping):
             SessionEnded, SerializationError, StoreError: as in `save()`.
         """
         return await self._backend.transact(self, fn)
-
-    def _size_limits(self) -> SizeLimits:
-        return self._backend.limits
 
     def _report_unreadable(self, key: str) -> None:
         self._backend.report("corrupt_value", self._id, key)

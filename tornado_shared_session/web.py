@@ -136,7 +136,7 @@ class SessionMixin(WithManager, SavedResponse):
                     self._session = await load(self, presented, carrier)
                 else:
                     self._session = await manager.resolve(presented, carrier)
-                carrier.loaded(self._session)
+                carrier.user_id = self._session.user_id
         except StoreError as error:
             # Whoever looks at the session will know; others go on.
             self._session_failure = error
@@ -184,16 +184,17 @@ class SessionMixin(WithManager, SavedResponse):
 
     # -- saved before seen: what `SavedResponse` asks ---------------------
 
-    def _session_unsaved(self, head_left: bool) -> bool:
+    def _session_unsaved(self, head_left: bool, status: int) -> bool:
         session = self._session
-        if session is None or self.get_status() >= 500:
+        if session is None or status >= 500:
             return False
         if head_left:
             return session._state is not State.ENDED and session.modified
         carrier = self._session_carrier
         if carrier is not None and carrier.renewal is not None:
             return True
-        return self.session_manager.unsettled(session, self.session_touch)
+        manager = self._session_manager or self.session_manager
+        return manager.unsettled(session, self.session_touch)
 
     async def _session_save(self, head_left: bool) -> None:
         if head_left:
@@ -220,24 +221,24 @@ class SessionMixin(WithManager, SavedResponse):
             if isinstance(error, StoreError):
                 self.session_manager.report("store_failed", session.id, f"not touched: {error}")
 
-    def _session_seal(self) -> None:
+    def _session_seal(self) -> str:
         """Put into the head what the session has to say to browser and caches."""
         if self._session_retry and self.get_status() == 503:
             self.set_header("Retry-After", _RETRY_AFTER)
-        if self._session_used:
-            self._session_vary(self.session_manager.vary)
         carrier = self._session_carrier
+        self._session_news = self.close_on_end or (carrier is not None and carrier.rotated)
         if carrier is not None and (carrier.credential is not None or carrier.revoke):
             # Taken, so that the error page of a failure here can leave.
             credential, carrier.credential, carrier.revoke = carrier.credential, None, False
             self.session_manager.credentials.write(self, credential)
             self.set_header("Cache-Control", "no-store")
+        return (self._session_manager or self.session_manager).vary if self._session_used else ""
 
     def _session_ended(self) -> None:
         session = self._session
-        if session is None or session._state is State.ENDED or self.get_status() >= 500:
+        if session is None or not session.modified:
             return
-        if session.modified:
+        if session._state is not State.ENDED and self.get_status() < 500:
             logger.error(
                 "%s %s: the session was changed after the response had been sent, and the"
                 " change is not stored; change it before finish(), redirect() or render(),"

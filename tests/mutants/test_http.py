@@ -145,7 +145,7 @@ MUTANTS = {
     ),
     "changes are saved whatever the status": Broken(
         "web.py",
-        "if session is None or self.get_status() >= 500:",
+        "if session is None or status >= 500:",
         "if session is None:",
         WEB + "test_each_error_has_its_status[bug]",
     ),

@@ -29,7 +29,7 @@ TABLE = {
     ),
     "too large a value is decoded": (
         "mapping.py",
-        "if len(data) > self._size_limits().value:",
+        "if len(data) > self._limits.value:",
         "if False:",
         SIZES + "test_a_stored_value_that_is_too_large_is_not_decoded",
     ),
