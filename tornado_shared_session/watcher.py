@@ -214,7 +214,9 @@ class Watcher:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            left = pause = 0.0
             while self._due:
+                left = left or len(self._due)  # of what is due now, not of what comes meanwhile
                 ids = list(islice(self._due, _BATCH))
                 reasons = [self._due.pop(id) for id in ids]
                 asked = time.monotonic()
@@ -234,9 +236,12 @@ class Watcher:
                 for start in range(0, len(old), _RENEWED):
                     few = old[start : start + _RENEWED]
                     await asyncio.gather(*(liveness.renew(self._manager, *one) for one in few))
-                # Not between full ones: those are few already, and a processor that
-                # slept knows nothing of them any more, which costs it half as much again.
-                await asyncio.sleep(0 if len(ids) == _BATCH else _PACE)
+                # Of many the pauses come at the end, all in one: a processor that slept has
+                # forgotten all of them, which costs it half as much again.
+                left, pause = max(left - len(ids), 0), pause + _PACE
+                if not left:
+                    await asyncio.sleep(pause)
+                    pause = 0.0
 
     async def _act(
         self, ids: list[str], reasons: list[str], peeks: list[Peek | None], asked: float

@@ -8,6 +8,7 @@ from tests.support.mutants import Mutant
 
 EXPIRY = "tests/integration/test_socket_expiry.py::"
 WATCHER = "tests/integration/test_watcher.py::"
+UNIT = "tests/unit/test_watcher.py::"
 WS = "[websocket]"
 
 #: What is taken out: (file, snippet, what it becomes, the test that fails).
@@ -53,6 +54,30 @@ TABLE = {
         " if one.phase is Phase.OPEN]",
         "]",
         WATCHER + "test_a_handshake_that_loads_when_the_deadline_comes_hides_no_expiry" + WS,
+    ),
+    "a flood that names many is many questions": (
+        "watcher.py",
+        "await asyncio.sleep(pause)",
+        "await asyncio.sleep(0)",
+        UNIT + "test_a_flood_of_notices_is_a_few_questions[600]",
+    ),
+    "between many there is a pause": (
+        "watcher.py",
+        "if not left:",
+        "if True:",
+        UNIT + "test_many_are_asked_about_without_a_pause_between",
+    ),
+    "all end in one turn": (
+        "watcher.py",
+        "if number % _CLOSED == 0:",
+        "if False:",
+        UNIT + "test_few_sessions_end_in_one_turn_and_a_reason_that_comes_meanwhile_counts",
+    ),
+    "an answer is for open connections only": (
+        "connections.py",
+        "others.append((connection, generation))",
+        "pass",
+        UNIT + "test_one_answer_about_sessions_of_every_kind",
     ),
     "what was expected first stays": (
         "deadlines.py",

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import Sequence
 
+import pytest
+
 from tornado_shared_session import MemoryStore, SessionManager
-from tornado_shared_session.connections import Connection
+from tornado_shared_session.connections import Connection, Phase
+from tornado_shared_session.notices import Notice
 from tornado_shared_session.record import Peek, generate_id
 from tornado_shared_session.watcher import watch
 
@@ -47,3 +51,109 @@ async def test_a_stop_between_many_closings_leaves_nothing_half_begun() -> None:
         await closed.wait()
         await watcher.stop()
         gc.collect()  # which is when Python complains
+
+
+class Counted(MemoryStore):
+    """A store in which every session lives, as the test says, and which counts the questions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []  # how many ids each question names
+        self.peeks: dict[str, Peek | None] = {}
+
+    async def peek(self, ids: Sequence[str]) -> list[Peek | None]:
+        """Answer in a later turn of the loop."""
+        self.asked.append(len(ids))
+        await asyncio.sleep(0)
+        return [self.peeks.get(id, Peek(1, 1800.0)) for id in ids]
+
+
+def opened(manager: SessionManager, count: int, generation: int = 1) -> list[Noted]:
+    """Enter open connections, each with a session of its own."""
+    connections = [Noted(generate_id(), asyncio.Event()) for _ in range(count)]
+    for connection in connections:
+        connection.generation, connection.phase = generation, Phase.OPEN
+        manager.connections.add(connection)
+    return connections
+
+
+@pytest.mark.parametrize("sessions", [1, 600])
+async def test_a_flood_of_notices_is_a_few_questions(sessions: int) -> None:
+    """However many sessions it names, as often as it likes (C5)."""
+    store = Counted()
+    async with SessionManager(store) as manager:
+        watcher = watch(manager)
+        ids = tuple(one.id for one in opened(manager, sessions))
+        store.asked.clear()
+        begun = time.monotonic()
+        while time.monotonic() < begun + 0.2:
+            watcher.notice(Notice("logged_out", ids))
+            await asyncio.sleep(0)
+        assert 2 <= len(store.asked) <= (time.monotonic() - begun) / 0.005 + 3
+
+
+async def test_many_are_asked_about_without_a_pause_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And with one as long as all of them at the end."""
+    store, sleep = Counted(), asyncio.sleep
+    log: list[float] = []  # a question as the number of its ids, a pause as its seconds
+
+    async def noted(seconds: float, result: object = None) -> object:
+        if 0 < seconds < 0.1:
+            log.append(seconds)
+        return await sleep(seconds, result)  # whoever asked for it knows why
+
+    async with SessionManager(store) as manager:
+        watcher = watch(manager)
+        await sleep(0.02)  # past its first look, at nothing
+        opened(manager, 1700)
+        store.asked = log  # type: ignore[assignment]  # both in one list
+        monkeypatch.setattr(asyncio, "sleep", noted)
+        watcher._ask_all(renew=True)
+        async with asyncio.timeout(5):
+            while len(log) < 5:
+                await sleep(0.001)  # the pauses are what is looked at
+        assert log == [500, 500, 500, 200, pytest.approx(0.02)]
+
+
+async def test_one_answer_about_sessions_of_every_kind() -> None:
+    """Each connection gets what is its own: nothing, a minimum, or an end with its reason."""
+    store = Counted()
+    async with SessionManager(store) as manager:
+        watcher = watch(manager)
+        alive, rotated, gone, told = opened(manager, 4)
+        (loading,) = opened(manager, 1)
+        loading.phase, loading.generation = Phase.LOADING, 0
+        store.peeks = {
+            rotated.id: Peek(2, 1800.0),
+            loading.id: Peek(3, 1800.0),
+            gone.id: None,
+            told.id: None,
+        }
+        watcher._ask_all(renew=True)
+        watcher._ask(told.id, "revoked")
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(one._closed.wait() for one in (rotated, gone, told)))
+        assert (alive.phase, loading.phase, loading.minimum) == (Phase.OPEN, Phase.LOADING, 3)
+        assert alive.deadline < time.monotonic() + 1801
+        assert [one.reason for one in (rotated, gone, told)] == ["rotated", "expired", "revoked"]
+
+
+async def test_few_sessions_end_in_one_turn_and_a_reason_that_comes_meanwhile_counts() -> None:
+    """Closing takes longer than looking; and who is last may be told why (R17)."""
+    store = Counted()
+    async with SessionManager(store) as manager:
+        watcher = watch(manager)
+        connections = opened(manager, 100)
+        store.peeks = dict.fromkeys((one.id for one in connections), None)
+        last, most, before = connections[-1], 0, 0
+        watcher._ask_all(renew=True)
+        while (ended := sum(one.phase is Phase.ENDED for one in connections)) < 100:
+            if ended:
+                watcher._ask(last.id, "logged_out")
+            most, before = max(most, ended - before), ended
+            await asyncio.sleep(0)
+        assert most <= 20
+        assert {one.reason for one in connections[:-1]} == {"expired"}
+        assert last.reason == "logged_out"
