@@ -68,7 +68,7 @@ class SavedResponse(_Handler):
         """The head has left."""
         raise NotImplementedError
 
-    def _session_ended(self) -> None:
+    def _session_ended(self, status: int) -> None:
         """The handler is done, and its response was sent."""
         raise NotImplementedError
 
@@ -101,7 +101,7 @@ class SavedResponse(_Handler):
                 await self._session_release(held)
                 return
         if not self._session_loose and self._session_held is None and self._finished:
-            self._session_ended()
+            self._session_ended(self._status_code)
 
     def _handle_request_exception(self, e: BaseException) -> None:
         self._auto_finish = False  # this finishes

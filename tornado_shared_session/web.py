@@ -234,11 +234,11 @@ class SessionMixin(WithManager, SavedResponse):
             self.set_header("Cache-Control", "no-store")
         return (self._session_manager or self.session_manager).vary if self._session_used else ""
 
-    def _session_ended(self) -> None:
+    def _session_ended(self, status: int) -> None:
         session = self._session
-        if session is None or not session.modified:
+        if session is None or session._state is State.ENDED or status >= 500:
             return
-        if session._state is not State.ENDED and self.get_status() < 500:
+        if session.modified:
             logger.error(
                 "%s %s: the session was changed after the response had been sent, and the"
                 " change is not stored; change it before finish(), redirect() or render(),"
