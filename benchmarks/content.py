@@ -25,9 +25,9 @@ IDLE_TIMEOUT = 1800
 YOUNG = 5_000
 """How many new objects make Python's collector look for garbage, in every server in Python.
 
-By default it is 700, and 32 requests that wait for Redis together are
-more than that, so that it looked each time and found nothing. See "The
-garbage collector" in docs/operations.md.
+By default it is 700 in Python 3.11, and 32 requests that wait for Redis
+together are more than that, so that it looked again and again, and found
+nothing. See "The garbage collector" in docs/operations.md.
 """
 
 COOKIE_SECRET = "benchmarks: not a secret, but as long as one should be"

@@ -100,24 +100,24 @@ class Family:
         self._subjects = list(dict.fromkeys(cell.subject for cell in cells))
 
     async def start(
-        self, stack: AsyncExitStack, *, compiled: bool, left_out: LeftOut, first: bool = True
+        self, stack: AsyncExitStack, left_out: LeftOut, *, staying: bool
     ) -> dict[Subject, Server]:
-        """Start those that compile what they run, or the others, until the stack ends.
+        """Start those that stay for all rounds, or the others, until the stack ends.
 
         Raises:
-            RuntimeError: one did not start. In the first round a peer is
-                left out then.
+            RuntimeError: one of our own did not start. A peer is left out.
         """
         servers = {}
         for subject in self._subjects:
-            if (subject.runtime == "node") is not compiled or subject.name in left_out.reasons:
+            profile = self._profiles.get(subject.name)  # one file, for all rounds
+            stays = subject.runtime == "node" or profile is not None
+            if stays is not staying or subject.name in left_out.reasons:
                 continue
-            profile = self._profiles.get(subject.name)
             server = run_server(subject, self._redis_url, self._core, profile)
             try:
                 servers[subject] = await stack.enter_async_context(server)
             except RuntimeError as error:
-                if not (subject.needs and first):
+                if not subject.needs:
                     raise
                 left_out.add(subject, str(error))
         return servers
@@ -150,20 +150,18 @@ async def run(
             chosen = list(group)
             family = Family(chosen, redis.url, core, profiles)
             async with AsyncExitStack() as whole:
-                stay = await family.start(whole, compiled=True, left_out=left_out)
+                stay = await family.start(whole, left_out, staying=True)
                 await _compile(left_out.without(chosen), stay, meter, pace)
-                for number in range(rounds):
+                for _ in range(rounds):
                     async with AsyncExitStack() as stack:
-                        new = await family.start(
-                            stack, compiled=False, left_out=left_out, first=number == 0
-                        )
+                        new = await family.start(stack, left_out, staying=False)
                         progress.skip()
                         for cell in left_out.without(chosen):
                             sample = await _measured(cell, {**stay, **new}, meter, pace)
                             samples.setdefault(cell, []).append(sample)
                             progress.tell(cell, sample)
         meter.close()
-    return samples
+    return {cell: samples[cell] for cell in left_out.without(cells)}  # in as many rounds each
 
 
 async def _compile(
@@ -173,7 +171,7 @@ async def _compile(
     kinds = {
         (cell.subject, cell.row.action, cell.row.size): cell
         for cell in cells
-        if cell.subject in servers
+        if cell.subject.runtime == "node"
     }
     for cell in kinds.values():
         await measure(cell, servers[cell.subject], meter, replace(pace, seconds=pace.compile))
