@@ -56,12 +56,8 @@ class SavedResponse(_Handler):
         """Store what the response depends on; a failure becomes the response."""
         raise NotImplementedError
 
-    def _session_seal(self) -> str:
-        """Put the last headers into the head, and set `_session_news`.
-
-        Returns:
-            the request header that the response depends on, or "".
-        """
+    def _session_seal(self) -> None:
+        """Put the last headers into the head, and set `_session_news`."""
         raise NotImplementedError
 
     def _session_announce(self) -> None:
@@ -85,6 +81,14 @@ class SavedResponse(_Handler):
         while self._session_held is not None and self._session_held.task is not None:
             await asyncio.wait({self._session_held.task})
         return None if self._finished else self._headers_written
+
+    def _session_vary(self, name: str) -> None:
+        """Say that the response depends on a request header."""
+        # Not add_header(): it checks what is constant, for 4 us a request.
+        if "Vary" in self._headers:
+            self._headers.add("Vary", name)
+        else:
+            self._headers["Vary"] = name
 
     # In Tornado's place.
 
@@ -225,12 +229,7 @@ class SavedResponse(_Handler):
             app_log.error("Exception in exception handler", exc_info=True)
 
     def _session_send_head(self, include_footers: bool) -> asyncio.Future[None]:
-        vary, headers = self._session_seal(), self._headers
-        # Not add_header(): it checks what is constant, for 4 us a request.
-        if vary and "Vary" in headers:
-            headers.add("Vary", vary)
-        elif vary:
-            headers["Vary"] = vary
+        self._session_seal()
         sent = super().flush(include_footers)
         if self._session_news:
             self._session_announce()

@@ -221,10 +221,12 @@ class SessionMixin(WithManager, SavedResponse):
             if isinstance(error, StoreError):
                 self.session_manager.report("store_failed", session.id, f"not touched: {error}")
 
-    def _session_seal(self) -> str:
+    def _session_seal(self) -> None:
         """Put into the head what the session has to say to browser and caches."""
         if self._session_retry and self.get_status() == 503:
             self.set_header("Retry-After", _RETRY_AFTER)
+        if self._session_used:
+            self._session_vary((self._session_manager or self.session_manager).vary)
         carrier = self._session_carrier
         self._session_news = self.close_on_end or (carrier is not None and carrier.rotated)
         if carrier is not None and (carrier.credential is not None or carrier.revoke):
@@ -232,7 +234,6 @@ class SessionMixin(WithManager, SavedResponse):
             credential, carrier.credential, carrier.revoke = carrier.credential, None, False
             self.session_manager.credentials.write(self, credential)
             self.set_header("Cache-Control", "no-store")
-        return (self._session_manager or self.session_manager).vary if self._session_used else ""
 
     def _session_ended(self, status: int) -> None:
         session = self._session
