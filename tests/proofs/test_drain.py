@@ -123,8 +123,7 @@ async def test_a_process_is_drained_under_load_and_nothing_acknowledged_is_lost(
             await asyncio.gather(*(client.connect() for client in clients[start : start + 50]))
         work = [asyncio.create_task(writer.run(app.url)) for writer in writers]
         work += [asyncio.create_task(client.run()) for client in clients]
-        # Time is meant: the load runs for a while before the end.
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # time is meant: the load runs for a while before the end
         began = time.monotonic()
         assert await app.terminate(timeout=32) == 0
         took = time.monotonic() - began

@@ -47,7 +47,7 @@ async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 3.0) 
     """Wait until something is true that has to be asked for."""
     async with asyncio.timeout(seconds):
         while not await check():
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # it has to be asked for: nothing announces it
 
 
 async def until_subscribers(redis: redis.asyncio.Redis, channel: str, count: int) -> None:

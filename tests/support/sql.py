@@ -22,7 +22,7 @@ async def no_threads_left() -> AsyncIterator[None]:
     yield
     async with asyncio.timeout(3):
         while any("_worker_" in thread.name for thread in {*threading.enumerate()} - before):
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # a thread that ends tells no event loop
 
 
 @asynccontextmanager
