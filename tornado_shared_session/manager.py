@@ -159,10 +159,9 @@ class SessionManager(UserSessions):
 
     def unsettled(self, session: Session, touch: bool = True) -> bool:
         """Whether `save()` has anything to do: changes, or a deadline to move."""
-        busy = session._lock is not None and session._busy
         if session._state is State.ENDED:
-            return busy
-        return busy or session.modified or (touch and self._touch_due(session))
+            return session._busy
+        return session.modified or session._busy or (touch and self._touch_due(session))
 
     def _touch_due(self, session: Session) -> bool:
         record = session._record

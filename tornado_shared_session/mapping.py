@@ -17,7 +17,7 @@ from .serializers import IMMUTABLE, Serializer, same
 _DEFAULT = SizeLimits()
 #: In the place of a set that has nothing in it yet: most sessions are only read,
 #: and four sets for each would be most of what they cost the garbage collector.
-NOTHING: Any = frozenset()
+_NOTHING: Any = frozenset()
 
 
 class TrackedMapping(MutableMapping[str, Any]):
@@ -46,10 +46,10 @@ class TrackedMapping(MutableMapping[str, Any]):
         """Show stored values; unsaved changes are dropped."""
         self._stored = stored
         self._values: dict[str, Any] = {}
-        self._assigned: set[str] = NOTHING
-        self._deleted: set[str] = NOTHING
-        self._leaving: set[str] = NOTHING  # deleted by the commit that is under way
-        self._unreadable: set[str] = NOTHING
+        self._assigned: set[str] = _NOTHING
+        self._deleted: set[str] = _NOTHING
+        self._leaving: set[str] = _NOTHING  # deleted by the commit that is under way
+        self._unreadable: set[str] = _NOTHING
 
     # Two hooks for `Session`.
 
@@ -118,7 +118,7 @@ class TrackedMapping(MutableMapping[str, Any]):
         self._check_writable()
         self._deleted = {*self._deleted, *self._names(), *self._values}
         self._values = {}
-        self._assigned = NOTHING
+        self._assigned = _NOTHING
 
     def _names(self) -> list[str]:
         """Return the stored keys; a name that is not UTF-8 is no key of ours."""
@@ -184,25 +184,25 @@ class TrackedMapping(MutableMapping[str, Any]):
                 data = self._changed_bytes(key)
                 if data is not None:
                     changes[key.encode()] = data
-        deleted = NOTHING
+        deleted = _NOTHING
         if self._deleted:
             deleted = {key for key in self._deleted if key.encode() in self._stored}
         if changes:
             self._limits.check(self._stored, changes, deleted)
-        self._assigned = self._deleted = NOTHING
+        self._assigned = self._deleted = _NOTHING
         self._leaving = deleted
         return changes, deleted
 
     def _put_back(self, changes: Mapping[bytes, bytes], deleted: set[str]) -> None:
         """The commit failed: what was taken is unsaved again."""
-        self._leaving = NOTHING
+        self._leaving = _NOTHING
         names = {name.decode() for name in changes}
         self._assigned = {*self._assigned, *(key for key in names if key in self._values)}
         self._deleted = {*self._deleted, *(key for key in deleted if key not in self._values)}
 
     def _commit_changes(self, changes: Mapping[bytes, bytes], deleted: set[str]) -> None:
         """The commit succeeded: what was taken is what is stored."""
-        self._leaving = NOTHING
+        self._leaving = _NOTHING
         self._stored.update(changes)
         if self._unreadable:
             self._unreadable.difference_update(name.decode() for name in changes)

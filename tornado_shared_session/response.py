@@ -43,7 +43,6 @@ class SavedResponse(_Handler):
     _session_loose = True  # there is nothing to save or to say, and no need to ask
     _session_held: Held | None = None
     _session_flush_failed: tuple[Exception, int] | None = None  # and the status it had
-    _session_news = False  # there is something to be told when the head has left
     _session_gave_up = False  # what is sent now is the error page of a failed save
 
     # For the subclass.
@@ -57,7 +56,7 @@ class SavedResponse(_Handler):
         raise NotImplementedError
 
     def _session_seal(self) -> None:
-        """Put the last headers into the head, and set `_session_news`."""
+        """Put the last headers into the head."""
         raise NotImplementedError
 
     def _session_announce(self) -> None:
@@ -231,6 +230,5 @@ class SavedResponse(_Handler):
     def _session_send_head(self, include_footers: bool) -> asyncio.Future[None]:
         self._session_seal()
         sent = super().flush(include_footers)
-        if self._session_news:
-            self._session_announce()
+        self._session_announce()
         return sent

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from .errors import SessionEnded
 from .limits import SizeLimits
-from .mapping import NOTHING, TrackedMapping
+from .mapping import TrackedMapping
 from .record import Record, generate_id
 from .serializers import Serializer
 
@@ -38,21 +38,17 @@ class StoredMapping(TrackedMapping):
     def __init__(
         self, serializer: Serializer, limits: SizeLimits, record: Record | None, ended: str | None
     ) -> None:
-        # All of it here, for each request makes one: as `_show` and `_adopt` do.
         self._serializer, self._limits = serializer, limits
-        self._values = {}
-        self._assigned = self._deleted = self._leaving = self._unreadable = NOTHING
         self._reason = ended or ""
         self._lock: asyncio.Lock | None = None
-        self._record = record
-        self._id: str | None
         if record is not None:
-            self._stored, self._id = record.values, record.meta.id
-            self._state, self._loaded_at = State.LIVE, time.time()
-        else:
-            self._stored, self._id = {}, None
-            self._state = State.NEW if ended is None else State.ENDED
-            self._loaded_at = 0.0
+            self._adopt(record)
+            return
+        self._show({})
+        self._id: str | None = None
+        self._record: Record | None = None
+        self._state = State.NEW if ended is None else State.ENDED
+        self._loaded_at = 0.0
 
     def __repr__(self) -> str:
         state = self._reason if self._state is State.ENDED else self._state.value

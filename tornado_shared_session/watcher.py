@@ -214,7 +214,7 @@ class Watcher:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            left = pause = 0.0
+            left, pause = 0, 0.0
             while self._due:
                 left = left or len(self._due)  # of what is due now, not of what comes meanwhile
                 ids = list(islice(self._due, _BATCH))

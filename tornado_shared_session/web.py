@@ -193,8 +193,7 @@ class SessionMixin(WithManager, SavedResponse):
         carrier = self._session_carrier
         if carrier is not None and carrier.renewal is not None:
             return True
-        manager = self._session_manager or self.session_manager
-        return manager.unsettled(session, self.session_touch)
+        return self.session_manager.unsettled(session, self.session_touch)
 
     async def _session_save(self, head_left: bool) -> None:
         if head_left:
@@ -226,9 +225,8 @@ class SessionMixin(WithManager, SavedResponse):
         if self._session_retry and self.get_status() == 503:
             self.set_header("Retry-After", _RETRY_AFTER)
         if self._session_used:
-            self._session_vary((self._session_manager or self.session_manager).vary)
+            self._session_vary(self.session_manager.vary)
         carrier = self._session_carrier
-        self._session_news = self.close_on_end or (carrier is not None and carrier.rotated)
         if carrier is not None and (carrier.credential is not None or carrier.revoke):
             # Taken, so that the error page of a failure here can leave.
             credential, carrier.credential, carrier.revoke = carrier.credential, None, False

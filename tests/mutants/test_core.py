@@ -195,8 +195,8 @@ MUTANTS = {
     ),
     "a save under way is overlooked": Broken(
         "manager.py",
-        "return busy or session.modified or",
-        "return session.modified or",
+        "session.modified or session._busy or",
+        "session.modified or",
         SAVE + "test_a_save_under_way_counts_as_unsettled",
     ),
     "a failed save forgets the changes": Broken(

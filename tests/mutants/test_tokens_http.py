@@ -51,7 +51,7 @@ TABLE = {
     ),
     "Vary names the cookie": (
         "web.py",
-        "self._session_vary((self._session_manager or self.session_manager).vary)",
+        "self._session_vary(self.session_manager.vary)",
         'self._session_vary("Cookie")',
         HTTP + "test_a_new_token_leaves_in_a_header",
     ),
