@@ -181,7 +181,9 @@ def public_objects() -> list[tuple[str, Any]]:
 INHERITED = re.compile(r"(MemoryStore|RedisStore|SQLStore)\.|_handle|_trigger|_send")
 
 
-@pytest.mark.parametrize(("name", "thing"), public_objects(), ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("name", "thing"), [pytest.param(*pair, id=pair[0]) for pair in public_objects()]
+)
 def test_what_is_public_is_documented_and_typed(name: str, thing: Any) -> None:
     """Each class and function has a docstring, each argument and result a type."""
     owner, _, key = name.partition(".")
