@@ -14,7 +14,7 @@ export PATH := $(PATH):$(CURDIR)/$(BIN)
 
 help:
 	@echo "make demo    serve the demo page at http://127.0.0.1:8888 (PORT=... IDLE=... REDIS_URL=...)"
-	@echo "make test    run all tests (ARGS=... goes to pytest)"
+	@echo "make test    run all tests, 4 at once (JOBS=...; ARGS=... goes to pytest)"
 	@echo "make test-long    run the proofs of the four promises at their full size, which takes an hour"
 	@echo "make test-oldest  run the quick tests on the oldest versions that setup.py allows"
 	@echo "make lint    ruff and mypy --strict"
@@ -52,11 +52,16 @@ js: $(READY)
 demo: js
 	@$(BIN)/python examples/demo
 
+# Most tests wait for something more often than they compute, so there are more
+# processes than cores. JOBS=0: all in one, for a debugger.
+JOBS ?= 4
+WORKERS = --numprocesses $(JOBS) --dist worksteal
+
 # Without the JavaScript client the tests that need it say so, and the
 # others run.
 test: $(READY)
 	@$(BIN)/python examples/demo/get_client.py || true
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 # What `make test` proves in seconds, with thousands of sockets and
 # 100,000 operations; it prints what it measured.
@@ -68,7 +73,7 @@ test-long: js
 OLDEST := .cache/oldest
 
 test-oldest: js $(OLDEST)/.ready
-	@PATH="$(CURDIR)/$(OLDEST)/bin:$(PATH)" $(OLDEST)/bin/python -m pytest -m "not slow" $(ARGS)
+	@PATH="$(CURDIR)/$(OLDEST)/bin:$(PATH)" $(OLDEST)/bin/python -m pytest $(WORKERS) -m "not slow" $(ARGS)
 
 $(OLDEST)/.ready: setup.py tests/oldest.txt
 	@rm -rf $(OLDEST)

@@ -66,6 +66,7 @@ setup(
             *SQL,
             "pytest>=8.4",
             "pytest-asyncio>=1.2",
+            "pytest-xdist>=3.8",  # several tests at once
             "hypothesis>=6.100",
             "ruff>=0.14",
             "mypy>=1.18",

@@ -28,6 +28,7 @@ from tests.support.ran import PROGRAMS
 from tornado_shared_session.testing import RedisServer
 
 _numbers = itertools.count(1)
+_LONGEST = {"proofs": 0, "mutants": 1}  # folders
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,6 +47,11 @@ def pytest_configure(config: pytest.Config) -> None:
         where = Path(tornado_shared_session.__file__ or "").resolve()
         if not where.is_relative_to(Path(root).resolve()):
             raise pytest.UsageError(f"the mutant is not what was imported: {where}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, or one process has it left when the others are done."""
+    items.sort(key=lambda item: _LONGEST.get(item.path.parent.name, len(_LONGEST)))
 
 
 # Skips ------------------------------------------------------------------
@@ -75,9 +81,23 @@ def pytest_make_collect_report(
     return report
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In a worker of pytest-xdist, hand over what was gathered for the end of the run."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output.update(figures=FIGURES, programs=PROGRAMS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take it from a worker; one that crashed has none."""
+    output = getattr(node, "workeroutput", {})
+    FIGURES.extend(output.get("figures", []))
+    PROGRAMS.update(output.get("programs", {}))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was measured, and which foreign programs answered, by their own word."""
-    for figure in FIGURES:
+    for figure in sorted(FIGURES):
         terminalreporter.write_line(figure)
     for program, version in sorted(PROGRAMS.items()):
         terminalreporter.write_line(f"{program} ran: {version}")
