@@ -23,8 +23,11 @@ async def test_ten_thousand_late_saves_bring_nothing_back(
     """A save, a rotation and a touch against a delete, of two processes: 0 records are left
     (C19, S19).
     """
-    one: Store = MemoryStore() if kind == "memory" else RedisStore(redis_url, prefix=prefix)
-    other = one if kind == "memory" else RedisStore(redis_url, prefix=prefix)
+    one: Store
+    other: Store
+    one, other = [RedisStore(redis_url, prefix=prefix, timeout=10) for _ in range(2)]
+    if kind == "memory":
+        one = other = MemoryStore()
     chance = random.Random(3)
     ids: list[str] = []
     late: list[dict[str, Any]]

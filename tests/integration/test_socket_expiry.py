@@ -15,6 +15,7 @@ from tests.support.sites import (
     closed_after,
     raw_redis,
     site,
+    ttl,
     until,
 )
 from tornado_shared_session.testing import CookieJar, RedisServer
@@ -112,6 +113,7 @@ async def test_events_are_activity_with_interval_too(redis_url: str, prefix: str
             while time.monotonic() < until_then:
                 assert await client.emit("bare") == "handled"
                 await asyncio.sleep(0.1)  # time itself is under test
+            assert await ttl(redis_url, prefix, a.connection.id) > 0
             assert await closed_after(a, client, redis_url, prefix, 3) < 1
 
 

@@ -145,7 +145,7 @@ async def test_a_lost_connection_is_a_transport_close(
 
 async def test_a_client_that_answers_no_ping_is_given_up(transport: Transport) -> None:
     """The server ends its connection; another client lives on."""
-    sio = make_server(cors_allowed_origins=[], ping_interval=0.2, ping_timeout=0.2)
+    sio = make_server(cors_allowed_origins=[], ping_interval=0.2, ping_timeout=1)
     async with (
         serve(app_of(sio)) as server,
         SocketIOTestClient(server.url, transport=transport, answer_pings=False) as dead,
