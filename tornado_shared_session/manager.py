@@ -168,9 +168,7 @@ class SessionManager(UserSessions):
         if record is None:
             return False
         if record.provisional:
-            # The cookie came back, so the client keeps cookies; a socket
-            # alone does not tell.
-            return session._carrier is not None and rotation.lock(session) is None
+            return session._carrier is not None  # the client, which came back, keeps cookies
         return self.policy.touch_due(record.ttl, record.meta.created_at)
 
     async def save(self, session: Session, *, touch: bool = True, prove: bool = False) -> None:

@@ -153,7 +153,7 @@ class Session(StoredMapping):
             StoreError: the store failed; the change may or may not have
                 been applied.
         """
-        await self._backend.save(self)
+        await self._backend.save(self, touch=False)  # whoever counts activity moves the deadline
 
     async def reload(self) -> None:
         """Read it again. Changes that were not saved are dropped.

@@ -39,8 +39,10 @@ class Polled(SessionMixin, RequestHandler):
     def get(self) -> None:
         self.write(describe(self.session))
 
-    def post(self) -> None:
+    async def post(self) -> None:
         self.session["polls"] = self.session.get("polls", 0) + 1
+        if self.request.query == "save":
+            await self.session.save()
 
 
 class Data(SessionMixin, RequestHandler):

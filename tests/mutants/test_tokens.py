@@ -169,9 +169,9 @@ TABLE = {
         SWITCH + "test_asking_again_and_again_fills_nothing" + WS,
     ),
     "a socket alone makes a session a normal one": (
-        "manager.py",
-        "return session._carrier is not None and rotation.lock(session) is None",
-        "return session._carrier is not None",
+        "session.py",
+        "save(self, touch=False)",
+        "save(self)",
         SWITCH + "test_an_empty_gettoken_returns_the_token_it_has" + WS,
     ),
     "what was written is deleted": (

@@ -191,7 +191,7 @@ async def test_a_new_session_needs_a_response(manager: SessionManager, store: No
 async def test_activity_moves_the_deadline_at_most_once_per_interval(
     manager: SessionManager, store: NotingStore, clock: FakeClock
 ) -> None:
-    """A request that changes nothing stores nothing but the new deadline."""
+    """A request that changes nothing stores the new deadline; `save()` not even that."""
     _, paper = await visit(manager)
     store.writes.clear()
     for seconds, writes in ((49, 0), (1, 1), (49, 1), (1, 2)):
@@ -199,8 +199,8 @@ async def test_activity_moves_the_deadline_at_most_once_per_interval(
         session, _ = await again(manager, paper)
         assert manager.unsettled(session) is (len(store.writes) < writes)
         assert not manager.unsettled(session, touch=False)
-        await manager.save(session, touch=False)
         await session.save()
+        await manager.save(session)
         assert len(store.writes) == writes
     record = await store.load(session.id)
     assert record is not None
@@ -274,7 +274,7 @@ async def test_a_provisional_record_whose_cookie_came_back_is_a_normal_one(
     await manager.create(await manager.resolve([], paper), {}, provisional=True)
     session, _ = await again(manager, paper)
     assert manager.unsettled(session)
-    await session.save()
+    await manager.save(session)
     (peek,) = await store.peek([session.id])
     assert peek is not None
     assert (peek.provisional, peek.ttl) == (False, 1000)

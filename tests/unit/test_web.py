@@ -252,14 +252,15 @@ async def test_handler_that_is_no_activity_lets_the_session_expire() -> None:
 
 
 async def test_what_a_polling_handler_writes_is_stored_without_moving_the_deadline() -> None:
-    """With session_touch = False a change is saved, and the session still expires."""
+    """By itself or by `save()`; the session still expires."""
     clock = FakeClock()
     async with site(HANDLERS, ProbeStore(clock=clock), idle_timeout=100) as served:
         visitor = served.visitor()
         await visitor.post("/", {"note": "x"})
         clock.advance(90)
-        assert (await visitor.post("/polled")).code == 200
-        assert shown(await visitor.get("/polled"))["data"] == {"note": "x", "polls": 1}
+        for query in ("", "?save"):
+            assert (await visitor.post("/polled" + query)).code == 200
+        assert shown(await visitor.get("/polled"))["data"] == {"note": "x", "polls": 2}
         clock.advance(11)
         assert shown(await visitor.get("/polled"))["new"] is True
 
