@@ -18,14 +18,12 @@ from tornado.web import RequestHandler
 from .errors import ConfigurationError
 from .events import logger
 from .record import Credential
-from .signing import Secret, Signer
+from .signing import Secret, Signer, may_be_signed
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}")  # RFC 6265, cookie-name
 _ATTRIBUTE = re.compile(r"[\x20-\x3a\x3c-\x7e]*")  # RFC 6265, any CHAR but controls and ";"
-_MOST = 4  # credentials that are returned; a browser has one, perhaps two
-# Cookies of our name whose signature is verified. A neighbouring host can
-# plant some for the whole domain, and they must not hide the real one.
-_MOST_LOOKED_AT = 64
+#: Credentials of one request that are looked up; a browser has one, perhaps two.
+MOST = 4
 _REMEMBERED = 1024  # Cookie headers
 _LONGEST = 4096  # bytes of one that is remembered
 
@@ -48,7 +46,8 @@ class Credentials(Protocol):
 
         Forged, malformed, expired or absent: an empty list, never an
         error. More than one: the caller takes the one that names a live
-        session, if only one does.
+        session, if only one does. Of more than four it takes none, so
+        what comes after the fifth may be left out.
         """
 
     def write(self, handler: RequestHandler, credential: Credential | None) -> None:
@@ -118,12 +117,9 @@ class SignedCookie:
                 " use secure=True"
             )
         self.name = name
-        self._domain = domain
-        self._path = path
         self._secure: bool | Literal["auto"] = True if must else secure
-        attributes = f"; Path={path}" + (f"; Domain={domain}" if domain else "")
+        self._head = f"; Path={path}" + (f"; Domain={domain}" if domain else "")
         self._tail = f"; HttpOnly; SameSite={samesite}" + ("; Partitioned" if partitioned else "")
-        self._head = attributes
         self._lifetime = "" if max_age is None else f"; Max-Age={max_age}"
         self._warned = False
         self._signer = Signer(name)
@@ -143,7 +139,7 @@ class SignedCookie:
         self._read.clear()
 
     def read(self, request: HTTPServerRequest) -> list[Credential]:
-        """Return the verified credentials in the Cookie header, at most four."""
+        """Return the verified credentials in the Cookie header, at most five."""
         headers = request.headers.get_list("Cookie")
         if not headers:
             return []
@@ -166,7 +162,7 @@ class SignedCookie:
             credential = self._signer.verify(value)
             if credential is not None and credential not in found:
                 found.append(credential)
-                if len(found) == _MOST:
+                if len(found) > MOST:
                     break
         return found
 
@@ -182,18 +178,20 @@ class SignedCookie:
     def _values(self, headers: list[str]) -> list[str]:
         # Not `request.cookies`: it strips non-ASCII blanks from names, so
         # that "\xa0session" would shadow "session", and keeps only the
-        # last of several cookies.
-        values: list[str] = []
+        # last of several cookies. A neighbouring host can plant some for
+        # the whole domain, which come before the real one: all are looked
+        # at, for those of our form are 400 at most in a header of 64 KB.
+        values: dict[str, None] = {}  # in their order, each once
         for header in headers:
             for pair in header.split(";"):
                 name, equals, value = pair.partition("=")
-                if equals and name.strip(" \t") == self.name and len(values) < _MOST_LOOKED_AT:
+                if equals and name.strip(" \t") == self.name:
                     value = value.strip(" \t")
                     if len(value) > 1 and value[0] == value[-1] == '"':
                         value = value[1:-1]
-                    if value not in values and value.startswith("2|"):
-                        values.append(value)
-        return values
+                    if may_be_signed(value):
+                        values[value] = None
+        return list(values)
 
     def _is_secure(self, request: HTTPServerRequest) -> bool:
         if self._secure != "auto":

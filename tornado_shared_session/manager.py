@@ -15,7 +15,7 @@ from logging import Logger
 from typing import Any
 
 from . import rotation, transactions
-from .credentials import Credentials, SignedCookie
+from .credentials import MOST, Credentials, SignedCookie
 from .errors import SessionEnded, StoreError
 from .events import Hook, Reporter
 from .lifecycle import check_parts
@@ -121,14 +121,17 @@ class SessionManager(UserSessions):
 
         Nothing, or nothing that the store knows: a new session. A
         superseded credential: one that has ended, so that it neither
-        authenticates nor is replaced by a new one. Several live ones:
-        likewise, for who the client is cannot be told.
+        authenticates nor is replaced by a new one. Several live ones, or
+        more than are looked up: likewise, for nobody knows who it is.
 
         Raises:
             StoreError: it could not be found out.
         """
         if self._home is not asyncio.get_running_loop():
             await self._ensure_started()
+        if len(presented) > MOST:
+            self.report("ambiguous", None, f"more than {MOST} credentials")
+            return Session(self, ended="ambiguous")
         live: list[tuple[Credential, Session]] = []
         superseded = False
         for credential in presented:

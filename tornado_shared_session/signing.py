@@ -18,7 +18,7 @@ from .record import Credential
 Secret = str | bytes | Mapping[int, str | bytes]
 _Key = str | bytes | dict[int, bytes]
 
-_LONGEST = 512  # ours have about 190 characters
+_SHORTEST, _LONGEST = 150, 512  # ours have about 190 characters
 _REMEMBERED = 4096  # verified values, of which each takes about 600 bytes
 
 
@@ -64,7 +64,7 @@ class Signer:
         if known is not None:
             return known
         assert self._key is not None, "bind() comes before the first request"
-        if not value.startswith("2|") or len(value) > _LONGEST or not value.isascii():
+        if not may_be_signed(value):
             return None
         # No age limit: how long a session lives is the store's business.
         # Never version 1: it is HMAC-SHA1 and logs the whole cookie.
@@ -96,6 +96,11 @@ class Signer:
             str(credential),
             key_version=self._key_version,
         ).decode("ascii")
+
+
+def may_be_signed(value: str) -> bool:
+    """Tell whether a value has the form of a signed credential, before it is verified."""
+    return value.startswith("2|") and _SHORTEST <= len(value) <= _LONGEST and value.isascii()
 
 
 def _for_tornado(secret: Secret) -> _Key:

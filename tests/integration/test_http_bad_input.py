@@ -12,7 +12,7 @@ import redis.asyncio
 from tornado.web import create_signed_value
 
 from tests.apps.web_app import HANDLERS
-from tests.support.web import COOKIE, SECRET, ProbeStore, Site, Timed, cookie_of, site
+from tests.support.web import COOKIE, SECRET, ProbeStore, Site, cookie_of, site
 from tornado_shared_session import RedisStore
 from tornado_shared_session.record import Credential
 
@@ -95,84 +95,6 @@ async def test_wrong_secret_is_unknown() -> None:
             assert json.loads((await other.get("/")).body)["user"] is None
             assert (await other.post("/", {"note": "x"})).code == 200
             assert entry.record.values == {}
-
-
-# Several cookies ---------------------------------------------------------------
-
-
-async def two_sessions(served: Site) -> list[str]:
-    """Return the cookies of two live sessions."""
-    cookies = []
-    for user in ("ann", "bob"):
-        visitor = served.visitor()
-        await visitor.post("/login", {"user": user})
-        cookies.append(visitor.cookies[COOKIE])
-    return cookies
-
-
-async def ask(served: Site, *cookie_headers: str, method: str = "GET", path: str = "/") -> Any:
-    """Send a request with these Cookie headers, as they are."""
-    async with await Timed.open(served.url) as wire:
-        lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Length: 0"]
-        lines += [f"Cookie: {header}" for header in cookie_headers]
-        wire.writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-        return await wire._response()
-
-
-async def test_two_live_sessions_are_no_session() -> None:
-    """Who the client is cannot be told, so nobody is logged in and no cookie is set or cleared
-    (F11).
-    """
-    async with site(HANDLERS) as served:
-        ann, bob = await two_sessions(served)
-        both = f"{COOKIE}={ann}; {COOKIE}={bob}"
-        for headers in ([both], [f"{COOKIE}={ann}", f"{COOKIE}={bob}"]):
-            read = await ask(served, *headers)
-            assert json.loads(read.body) == {"user": None, "new": False, "data": {}}
-            written = await ask(served, *headers, method="POST", path="/login?user=eve")
-            assert written.status in (400, 409)
-            counted = await ask(served, *headers, method="POST", path="/count")
-            assert counted.status == 409
-            for response in (read, written, counted):
-                assert "Set-Cookie" not in response.headers
-        assert served.kinds.count("ambiguous") == 6
-        assert {(await one.get("/private")).body for one in map(served.visitor, (ann, bob))} == {
-            b"ann",
-            b"bob",
-        }
-
-
-@pytest.mark.parametrize("order", [1, -1])
-@pytest.mark.parametrize("other", ["unknown", "forged", "superseded", "same"])
-async def test_only_live_session_of_several_cookies_counts(order: int, other: str) -> None:
-    """Beside a cookie that names no live session the one that does is taken, in either order
-    (F11).
-    """
-    async with site(HANDLERS) as served:
-        visitor = served.visitor()
-        await visitor.post("/login", {"user": "ann"})
-        cookies = {
-            "unknown": signed(str(UNKNOWN)),
-            "forged": NO_CREDENTIAL["forged"],
-            "superseded": visitor.cookies[COOKIE],
-        }
-        await visitor.post("/regenerate")
-        live = visitor.cookies[COOKIE]
-        pair = [live, cookies.get(other, live)][::order]
-        response = await ask(served, "; ".join(f"{COOKIE}={value}" for value in pair))
-        assert json.loads(response.body)["user"] == "ann"
-
-
-@pytest.mark.parametrize("name", ["\xa0session", "session\xa0", "\x85session", "sess\xadion"])
-async def test_cookie_with_a_lookalike_name_does_not_shadow(name: str) -> None:
-    """Tornado strips such blanks from names; we read the header as it is (F11)."""
-    async with site(HANDLERS) as served:
-        ann, bob = await two_sessions(served)
-        for pairs in ([(COOKIE, ann), (name, bob)], [(name, bob), (COOKIE, ann)]):
-            response = await ask(served, "; ".join(f"{key}={value}" for key, value in pairs))
-            assert json.loads(response.body)["user"] == "ann"
-        alone = await ask(served, f"{name}={bob}")
-        assert json.loads(alone.body)["user"] is None
 
 
 # What Redis holds -----------------------------------------------------------------

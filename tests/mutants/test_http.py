@@ -15,6 +15,7 @@ COOKIE = "tests/integration/test_http_cookie.py::"
 RESPONSE = "tests/unit/test_response.py::"
 FAILURES = "tests/unit/test_response_failures.py::"
 NOTICES = "tests/unit/test_web_notices.py::"
+SEVERAL = "tests/integration/test_http_several_cookies.py::"
 WEB = "tests/unit/test_web.py::"
 
 
@@ -199,6 +200,24 @@ MUTANTS = {
         'self.set_header("Cache-Control", "no-store")',
         "pass",
         WEB + "test_response_that_sets_the_cookie_is_not_cacheable",
+    ),
+    "an explicit save is activity": Broken(
+        "session.py",
+        "save(self, touch=False)",
+        "save(self)",
+        WEB + "test_what_a_polling_handler_writes_is_stored_without_moving_the_deadline",
+    ),
+    "of too many credentials some are looked up": Broken(
+        "manager.py",
+        "if len(presented) > MOST:",
+        "if False:",
+        SEVERAL + "test_planted_cookies_make_nobody_somebody_else[4 of ended sessions]",
+    ),
+    "too many credentials look like four": Broken(
+        "credentials.py",
+        "if len(found) > MOST:",
+        "if len(found) == MOST:",
+        SEVERAL + "test_planted_cookies_make_nobody_somebody_else[4 of ended sessions]",
     ),
 }
 
