@@ -74,10 +74,13 @@ class StoredMapping(TrackedMapping):
         self._state = State.LIVE
         self._set_ttl(record.ttl)
 
-    def _advance(self, record: Record) -> None:
-        """A transaction left this record; keep what was assigned meanwhile."""
+    def _advance(self, record: Record | None) -> None:
+        """A transaction left this record, or still none; keep what was assigned meanwhile."""
         values, assigned, deleted = self._values, self._assigned, self._deleted
-        self._adopt(record)
+        if record is None:
+            self._show({})
+        else:
+            self._adopt(record)
         self._values.update((key, values[key]) for key in assigned)
         self._assigned, self._deleted = assigned, deleted
 

@@ -68,6 +68,7 @@ class Committer(Backend, Protocol):
     """What a transaction needs of the manager, beyond what a session does."""
 
     async def fetch(self, id: str) -> Record | None: ...
+    async def create(self, session: Session, values: Mapping[bytes, bytes]) -> None: ...
     async def commit(
         self,
         session: Session,
@@ -88,25 +89,19 @@ async def transact(
     """Run `fn` on a fresh copy and commit with the version check."""
     async with queues.turn(session.id) as waited:
         session._check_writable()
-        if session._state is State.NEW:
-            # Nobody else can know it yet, so there is nobody to conflict with.
-            result = await _run(fn, session)
-            await manager.save(session)
-            return result
         # What was loaded before serves for the first attempt, unless
         # another transaction went first.
-        known = None if waited else session._snapshot()
+        known = None if waited or session._state is State.NEW else session._snapshot()
         unsaved, dropped = session._take_changes()
         try:
             for attempt in range(_ATTEMPTS):
                 if attempt > 1:
                     pause = min(_LONGEST_PAUSE, _PAUSE * 2**attempt)
                     await asyncio.sleep(pause * random.random())  # noqa: S311  # jitter
-                copy = Session(manager, known or await _fetch(manager, session))
+                copy = await _copy(manager, session, known)
                 result, changed = await _attempt(manager, session, copy, fn, unsaved, dropped)
                 # A mere look at what was loaded before is no transaction.
                 if changed or (changed is None and known is None):
-                    assert copy._record is not None
                     session._advance(copy._record)
                     return result
                 known = None
@@ -138,16 +133,44 @@ async def _attempt(
     gone = {key for key in dropped | deleted if key.encode() not in values}
     try:
         copy._check_writable()  # fn may have destroyed it
+        if copy._record is None:
+            return result, await _create(manager, session, copy, values) if values else None
         if not values and not gone:
             return result, None
-        assert copy._record is not None
         await manager.commit(copy, values, gone, 0, version=copy._record.version)
     except SessionEnded as error:
+        if copy._record is not None and copy._record.generation != _generation(session):
+            return result, False  # this very object has a new credential meanwhile
         session._end(error.reason)
         raise
     except SessionConflict:
         return result, False
     return result, True
+
+
+async def _create(
+    manager: Committer, session: Session, copy: Session, values: Mapping[bytes, bytes]
+) -> bool:
+    """Store what was new; say whether nobody was faster."""
+    async with session._alone():
+        if session._state is not State.NEW:
+            return False
+        copy._carrier = session._carrier
+        await manager.create(copy, values)
+        return True
+
+
+async def _copy(manager: Committer, session: Session, known: Record | None) -> Session:
+    """Return another object of the session, with what is known or read anew of it."""
+    if session._state is not State.NEW:
+        return Session(manager, known or await _fetch(manager, session))
+    copy = Session(manager)
+    copy._id = session.id
+    return copy
+
+
+def _generation(session: Session) -> int:
+    return 0 if session._record is None else session._record.generation
 
 
 async def _fetch(manager: Committer, session: Session) -> Record:

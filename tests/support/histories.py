@@ -52,7 +52,7 @@ class Histories(Both):
             self.connect(m, 1, True)
         else:
             self.edit(pair, "list", key, number)
-            self.act(pair, pair.session.save(), lambda: self.model.save(pair.loaded, True))
+            self.act(pair, pair.session.save(), lambda: self.model.save(pair.loaded, False))
 
     @rule(m=managers, which=st.integers(0, 6), issues=st.integers(0, 3))
     def load(self, m: int, which: int, issues: int) -> None:
@@ -241,7 +241,7 @@ class Histories(Both):
 
     def saving(self, pair: Pair) -> Callable[[], None]:
         """Return what the model does when an object is saved."""
-        return lambda: self.model.save(pair.loaded, True)
+        return lambda: self.model.save(pair.loaded, False)
 
     async def adopt(self, id: str, rivals: dict[str, list[Any]]) -> None:
         """Of who wrote one key at once any may be the last: the store tells which."""

@@ -171,9 +171,10 @@ class Model:
         """Count, on top of what is stored and of what was not saved yet."""
         one.check()
         if one.is_new:
+            if not one.can_issue:
+                raise Refused
             one.shown[key] = one.shown.get(key, 0) + 1
-            one.assigned.add(key)
-            self.save(one, touch=True)
+            self.create(one)
             return
         stored = self._judge(one)
         self._apply(stored, one, *one.changes())

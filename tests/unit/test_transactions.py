@@ -47,28 +47,6 @@ async def test_the_result_is_stored_and_shown(manager: SessionManager) -> None:
     assert dict((await again(manager, paper))[0]) == {"n": 3}
 
 
-async def test_a_new_session_is_stored(manager: SessionManager) -> None:
-    """With one record and one credential, also for several at once."""
-
-    async def slowly(session: Session) -> int:
-        count = int(session.get("n", 0))
-        await asyncio.sleep(0)
-        session["n"] = count + 1
-        return count + 1
-
-    paper = Paper()
-    session = await manager.resolve([], paper)
-    assert sorted(await asyncio.gather(*(session.transact(slowly) for _ in range(5)))) == [
-        1,
-        2,
-        3,
-        4,
-        5,
-    ]
-    assert len(paper.credentials) == 1
-    assert dict((await again(manager, paper))[0]) == {"n": 5}
-
-
 async def test_it_costs_one_commit_and_no_load_where_nobody_interferes(
     manager: SessionManager, store: NotingStore
 ) -> None:
@@ -157,6 +135,20 @@ async def test_what_is_assigned_to_the_outer_session_meanwhile_is_kept(
     assert session.modified
     await session.save()
     assert dict((await again(manager, paper))[0]) == {"a": 2, "n": 1}
+
+
+async def test_a_login_of_the_same_object_does_not_end_it(manager: SessionManager) -> None:
+    """The credential is its own, so the function runs again."""
+    session, paper = await visit(manager, n=1)
+
+    async def slowly(copy: Session) -> int:
+        if session.user_id is None:
+            await session.login("ann")
+        return bump(copy)
+
+    assert await session.transact(slowly) == 2
+    assert session.user_id == "ann"
+    assert dict((await again(manager, paper))[0]) == {"n": 2}
 
 
 @pytest.mark.parametrize("error", [ValueError, SessionEnded("expired"), asyncio.CancelledError])
