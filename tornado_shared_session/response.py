@@ -44,6 +44,7 @@ class SavedResponse(_Handler):
     _session_held: Held | None = None
     _session_flush_failed: tuple[Exception, int] | None = None  # and the status it had
     _session_gave_up = False  # what is sent now is the error page of a failed save
+    _session_finishing = False  # Tornado's finish() is at work, and flushes
 
     # For the subclass.
 
@@ -121,7 +122,7 @@ class SavedResponse(_Handler):
                 self._session_held = Held(self, True)
                 return self._session_held
             else:
-                super().finish()
+                self._session_finish(None)
         except Exception as error:
             self._session_answer(error)
         return None
@@ -135,7 +136,7 @@ class SavedResponse(_Handler):
         held = self._session_held
         if held is None:
             if self._finished or not self._session_waits():
-                return super().finish(chunk)
+                return self._session_finish(chunk)
             return self._session_hold(Held(self, True, chunk))
         if not self._finished:
             held.finish(self, chunk)
@@ -153,7 +154,7 @@ class SavedResponse(_Handler):
             return held.outcome
         if self._headers_written or self._session_loose:
             return super().flush(include_footers)
-        if not include_footers and self._session_waits():  # finish() has waited
+        if not self._session_finishing and self._session_waits():
             return self._session_hold(Held(self, False))
         return self._session_send_head(include_footers)
 
@@ -198,7 +199,7 @@ class SavedResponse(_Handler):
                 if held.finishes:
                     sent = SavedResponse.finish(self, held.chunk)
             else:
-                sent = super().finish(held.chunk)
+                sent = self._session_finish(held.chunk)
         except (Exception, asyncio.CancelledError) as error:
             if held.finishes or isinstance(error, asyncio.CancelledError):
                 self._session_fail(error)
@@ -226,6 +227,14 @@ class SavedResponse(_Handler):
             self._handle_request_exception(error)
         except Exception:  # as Tornado: the page for an error may raise too
             app_log.error("Exception in exception handler", exc_info=True)
+
+    def _session_finish(self, chunk: Chunk) -> asyncio.Future[None]:
+        """Finish as Tornado does; what it depends on is stored."""
+        self._session_finishing = True
+        try:
+            return super().finish(chunk)
+        finally:
+            self._session_finishing = False
 
     def _session_send_head(self, include_footers: bool) -> asyncio.Future[None]:
         self._session_seal()

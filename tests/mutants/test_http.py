@@ -43,7 +43,7 @@ MUTANTS = {
     ),
     "flush() does not wait for the save": Broken(
         "response.py",
-        "if not include_footers and self._session_waits():",
+        "if not self._session_finishing and self._session_waits():",
         "if False:",
         SAVED + "test_response_waits_for_a_slow_commit[awaited flush]",
     ),
@@ -122,8 +122,8 @@ MUTANTS = {
     ),
     "a held response forgets what finish() was given": Broken(
         "response.py",
-        "sent = super().finish(held.chunk)",
-        "sent = super().finish()",
+        "sent = self._session_finish(held.chunk)",
+        "sent = self._session_finish(None)",
         RESPONSE + "test_finish_of_a_base_class_sees_the_chunk_once",
     ),
     "the error page of a failed save is saved": Broken(

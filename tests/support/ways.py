@@ -50,6 +50,11 @@ async def _unawaited_flush(handler: Saving) -> None:
     handler.write(FULL[2:])
 
 
+async def _flush_with_footers(handler: Saving) -> None:
+    handler.write(FULL)
+    await handler.flush(include_footers=True)
+
+
 async def _render(handler: Saving) -> None:
     handler.render("page.html")
 
@@ -83,6 +88,7 @@ WAYS: dict[str, tuple[Callable[[Saving], Awaitable[None]], int]] = {
     "awaited finish": (_awaited_finish, 200),
     "awaited flush": (_awaited_flush, 200),
     "unawaited flush": (_unawaited_flush, 200),
+    "flush with footers": (_flush_with_footers, 200),
     "render": (_render, 200),
     "redirect": (_redirect, 302),
     "redirect and raise": (_redirect_and_raise, 302),
