@@ -53,8 +53,8 @@ class SizeLimits:
     ) -> None:
         """Refuse changes that would make a session, or a value of it, too large.
 
-        What is too large already, because somebody lowered the limit, may
-        be changed as long as it does not grow.
+        A session that is too large already, because somebody lowered the
+        limit, may be changed as long as it does not grow.
 
         Raises:
             SerializationError: with the key of the value at fault; of a
@@ -66,9 +66,8 @@ class SizeLimits:
                 raise _too_large(name, f"{len(data)} bytes, max_value_size is {self.value}")
             old = stored.get(name)
             grown += len(data) + len(name) if old is None else len(data) - len(old)
-        for key in deleted:
-            name = key.encode()
-            grown -= len(name) + len(stored.get(name, b""))
+        for name in {key.encode() for key in deleted} & stored.keys():
+            grown -= len(name) + len(stored[name])
         if grown > 0:
             size = grown + sum(map(len, stored)) + sum(map(len, stored.values()))
             if size > self.session:

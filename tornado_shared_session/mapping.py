@@ -34,6 +34,7 @@ class TrackedMapping(MutableMapping[str, Any]):
         "_limits",
         "_serializer",
         "_stored",
+        "_unclear",
         "_unreadable",
         "_values",
     )
@@ -49,6 +50,7 @@ class TrackedMapping(MutableMapping[str, Any]):
         self._assigned: set[str] = _NOTHING
         self._deleted: set[str] = _NOTHING
         self._leaving: set[str] = _NOTHING  # deleted by the commit that is under way
+        self._unclear: set[str] = _NOTHING  # set by one that failed, and perhaps stored
         self._unreadable: set[str] = _NOTHING
 
     # Two hooks for `Session`.
@@ -157,7 +159,7 @@ class TrackedMapping(MutableMapping[str, Any]):
         """Whether a save would store or remove anything."""
         if self._assigned:
             return True
-        if self._deleted and any(key.encode() in self._stored for key in self._deleted):
+        if self._deleted and any(map(self._may_be_stored, self._deleted)):
             return True
         # Each request asks, so without a generator, and mostly for nothing.
         for key, value in self._values.items():
@@ -186,7 +188,7 @@ class TrackedMapping(MutableMapping[str, Any]):
                     changes[key.encode()] = data
         deleted = _NOTHING
         if self._deleted:
-            deleted = {key for key in self._deleted if key.encode() in self._stored}
+            deleted = set(filter(self._may_be_stored, self._deleted))
         if changes:
             self._limits.check(self._stored, changes, deleted)
         self._assigned = self._deleted = _NOTHING
@@ -197,6 +199,7 @@ class TrackedMapping(MutableMapping[str, Any]):
         """The commit failed: what was taken is unsaved again."""
         self._leaving = _NOTHING
         names = {name.decode() for name in changes}
+        self._unclear = {*self._unclear, *names}
         self._assigned = {*self._assigned, *(key for key in names if key in self._values)}
         self._deleted = {*self._deleted, *(key for key in deleted if key not in self._values)}
 
@@ -204,10 +207,15 @@ class TrackedMapping(MutableMapping[str, Any]):
         """The commit succeeded: what was taken is what is stored."""
         self._leaving = _NOTHING
         self._stored.update(changes)
+        if self._unclear:
+            self._unclear = self._unclear - deleted - {name.decode() for name in changes}
         if self._unreadable:
             self._unreadable.difference_update(name.decode() for name in changes)
         for key in deleted:
             self._stored.pop(key.encode(), None)
+
+    def _may_be_stored(self, key: str) -> bool:
+        return key.encode() in self._stored or key in self._unclear
 
     def _changed_bytes(self, key: str) -> bytes | None:
         """Return the new bytes of a value that was changed in place, else None."""

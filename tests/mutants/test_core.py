@@ -13,8 +13,6 @@ REDIS = "tests/contract/test_store_contract.py::TestRedisStore::"
 SAVE = "tests/unit/test_manager_save.py::"
 MANAGER = "tests/unit/test_manager.py::"
 ROTATION = "tests/unit/test_rotation.py::"
-TRANSACT = "tests/unit/test_transactions.py::"
-QUEUES = "tests/unit/test_transaction_queues.py::"
 USERS = "tests/unit/test_users.py::"
 RECORD = "tests/unit/test_record.py::"
 MAPPING = "tests/unit/test_mapping.py::"
@@ -168,12 +166,6 @@ MUTANTS = {
         "return self._record.copy()",
         ROTATION + "test_a_transaction_after_another_users_login_sees_none_of_the_data",
     ),
-    "an own commit vouches for what others wrote": Broken(
-        "stored.py",
-        "if version == record.version + changed:",
-        "if True:",
-        TRANSACT + "test_what_others_wrote_before_an_own_save_is_not_overlooked",
-    ),
     "a save that ignores the end": Broken(
         "stored.py",
         "        if self._state is State.ENDED:\n            raise",
@@ -219,7 +211,7 @@ MUTANTS = {
     ),
     "a written record stays provisional": Broken(
         "manager.py",
-        "if changed and record.provisional:",
+        "if record.provisional and (changes or deleted):",
         "if False:",
         SAVE + "test_what_is_written_into_makes_a_provisional_record_a_normal_one",
     ),
@@ -240,24 +232,6 @@ MUTANTS = {
         "            return record\n",
         "            return record\n        except StoreError:\n            return None\n",
         MANAGER + "test_a_store_that_cannot_be_asked_is_no_answer",
-    ),
-    "a conflict is not tried again": Broken(
-        "transactions.py",
-        "    except SessionConflict:\n        return result, False",
-        "    except SessionConflict:\n        return result, True",
-        TRANSACT + "test_a_conflict_runs_it_again_on_what_is_stored",
-    ),
-    "no version check": Broken(
-        "transactions.py",
-        "version=copy._record.version",
-        "version=None",
-        ON_REDIS + "test_twenty_writers_lose_no_increment",
-    ),
-    "no queue": Broken(
-        "transactions.py",
-        "        async with queue:\n",
-        "        if True:\n",
-        QUEUES + "test_transactions_of_one_session_queue",
     ),
     "the dead count against the limit": Broken(
         "users.py",

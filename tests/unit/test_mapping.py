@@ -242,3 +242,18 @@ def test_foreign_bookkeeping_is_not_shown() -> None:
     mapping._stored[b"\xffz"] = b"\x01"
     assert list(mapping) == ["a"]
     assert mapping.unreadable == []
+
+
+def test_what_a_failed_commit_may_have_stored_is_deleted_by_name() -> None:
+    """Its answer was lost, so nobody knows; once one succeeds, everybody does."""
+    mapping = Shown(a=1)
+    mapping["coupon"] = "SUMMER"
+    mapping._put_back(*mapping._take_changes())
+    del mapping["coupon"]
+    assert mapping.modified
+    taken = mapping._take_changes()
+    assert taken == ({}, {"coupon"})
+    mapping._commit_changes(*taken)
+    mapping["coupon"] = "again"
+    del mapping["coupon"]
+    assert not mapping.modified
