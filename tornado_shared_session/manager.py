@@ -205,14 +205,13 @@ class SessionManager(UserSessions):
     ) -> None:
         """Store a new session and hand its credential to the carrier."""
         carrier = rotation.issuing(session, "storing a new session")
-        policy = self.policy
         credential = Credential.generate(session.id)
         meta = Meta(session.id, credential.digest, time.time(), user_id)
         meta = rotation.seen_from(carrier, meta)
-        ttl = policy.provisional_timeout if provisional else policy.idle_timeout
+        ttl = self.policy.provisional_timeout if provisional else self.policy.idle_timeout
         record = Record(meta, 1, 1, ttl, dict(values), provisional)
-        if not await self.store.create(record, policy.absolute_timeout):
-            raise StoreError("the new session's id is taken")
+        if not await self.store.create(record, self.policy.absolute_timeout):
+            raise StoreError("the new session's id is taken, by an attempt whose answer was lost")
         session._become(record)
         carrier.issued(credential, user_id)
         self.report("created", session.id)
@@ -225,15 +224,16 @@ class SessionManager(UserSessions):
         ttl: float,
         *,
         version: int | None = None,
+        clear: bool = False,
+        meta: Meta | None = None,
     ) -> None:
         """Commit changes of a stored session and let the object know."""
         record = session._record
         assert record is not None
-        changed = bool(changes or deleted)
-        if changed and record.provisional:
+        if record.provisional and (changes or deleted):
             ttl = self.policy.idle_timeout  # what is written in makes it a normal one
         gone = tuple([key.encode() for key in deleted]) if deleted else ()
-        delta = Delta(session.id, record.generation, ttl, version, changes, gone)
+        delta = Delta(session.id, record.generation, ttl, version, changes, gone, clear, meta)
         try:
             committed = await self.store.commit(delta)
         except BaseException as error:
@@ -241,10 +241,9 @@ class SessionManager(UserSessions):
             if isinstance(error, SessionEnded):
                 session._end(error.reason)
             raise
-        if delta.id in self.connections.known:
-            self.connections.committed(delta, committed)
+        self.connections.committed(delta, committed)
         session._commit_changes(changes, deleted)
-        session._committed(committed.version, committed.ttl, changed=changed)
+        session._committed(committed.version, committed.ttl, changed=delta.changes_values)
 
     async def reload(self, session: Session) -> None:
         """Read it again; what was not saved is dropped."""

@@ -12,24 +12,30 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from .connections import Connections
 from .errors import SessionEnded, SessionError
 from .policy import Policy
-from .record import Credential, Delta, Meta
+from .record import Credential, Meta
 from .session import Backend, Carrier, Session
 from .stored import State
-from .stores.base import Store
 
 
 class Rotator(Backend, Protocol):
     """What a rotation needs of the manager."""
 
-    store: Store
     policy: Policy
-    connections: Connections
 
     async def create(
         self, session: Session, values: Mapping[bytes, bytes], *, user_id: str | None = None
+    ) -> None: ...
+    async def commit(
+        self,
+        session: Session,
+        changes: Mapping[bytes, bytes],
+        deleted: set[str],
+        ttl: float,
+        *,
+        clear: bool = False,
+        meta: Meta | None = None,
     ) -> None: ...
     async def index(self, user_id: str, id: str) -> None: ...
     async def unindex(self, user_id: str, ids: list[str]) -> None: ...
@@ -73,11 +79,9 @@ async def rotate(manager: Rotator, session: Session, user_id: str | None, login:
     """
     session._check_writable()
     carrier = issuing(session, "login()" if login else "regenerate()")
-    before, stored = session.user_id, session._stored
+    before = session.user_id
     clear = login and before is not None and before != user_id
-    if clear:
-        session._show({})
-    changes, deleted = session._take_changes()
+    changes, deleted = ({}, set()) if clear else session._take_changes()
     try:
         # Index first: a crash here leaves an entry without a record, never
         # a session that destroy_user() cannot find.
@@ -87,12 +91,7 @@ async def rotate(manager: Rotator, session: Session, user_id: str | None, login:
             await manager.create(session, changes, user_id=user_id)
         else:
             await _replace_secret(manager, session, carrier, changes, deleted, user_id, clear)
-    except SessionEnded as error:
-        session._end(error.reason)
-        raise
     except BaseException:
-        if clear:
-            session._show(stored)
         session._put_back(changes, deleted)
         raise
     manager.report("login" if login else "regenerated", session.id)
@@ -121,23 +120,9 @@ async def _replace_secret(
     if user_id is not None:
         meta = meta.of_user(user_id)
     meta = seen_from(carrier, meta)
-    delta = Delta(
-        session.id,
-        record.generation,
-        policy.idle_timeout,
-        set=changes,
-        delete=tuple(key.encode() for key in deleted),
-        clear=clear,
-        meta=meta,
-    )
-    try:
-        committed = await manager.store.commit(delta)
-    except BaseException:
-        manager.connections.committed(delta, None)
-        raise
-    manager.connections.committed(delta, committed)
+    await manager.commit(session, changes, deleted, policy.idle_timeout, clear=clear, meta=meta)
+    if clear:
+        session._show({})
     record.meta = meta
     record.generation += 1
-    session._commit_changes(changes, deleted)
-    session._committed(committed.version, committed.ttl, changed=True)
     carrier.issued(credential, meta.user_id)

@@ -27,8 +27,8 @@ TABLE = {
     ),
     "a commit is not entered": (
         "manager.py",
-        "            self.connections.committed(delta, committed)",
-        "            pass",
+        "        self.connections.committed(delta, committed)\n",
+        "",
         INTERVAL + "test_what_this_process_writes_is_seen_at_once" + WS,
     ),
     "a failed commit is not noted": (

@@ -60,8 +60,8 @@ MUTANTS = {
     ),
     "a save writes all it has": (
         "manager.py",
-        "ttl, version, changes, gone)",
-        "ttl, version, {**session._stored, **changes}, gone)",
+        "ttl, version, changes, gone,",
+        "ttl, version, {**session._stored, **changes}, gone,",
         "in_memory",
     ),
     "another user inherits the data": (
