@@ -120,8 +120,10 @@ class Session(StoredMapping):
         Raises:
             SessionError: nothing is stored yet. (None as a room would
                 mean everybody.)
+            SessionEnded: it was reached by a replaced credential.
         """
-        if self._state is State.NEW or self._record is None:
+        if self._record is None:
+            self._check_writable()
             raise SessionError("the session is not stored yet, so it has no room; save() it first")
         return session_room(self.id, self._record.generation)
 
@@ -216,7 +218,8 @@ class Session(StoredMapping):
         stored is only forgotten.
 
         Raises:
-            SessionEnded: reached by a replaced credential.
+            SessionEnded: reached by a replaced credential, or by a request
+                that names several sessions.
             StoreError: the store failed; the session may still live.
         """
         await self._backend.destroy_session(self)

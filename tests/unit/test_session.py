@@ -52,6 +52,16 @@ async def test_the_rooms_follow_generation_and_user(manager: SessionManager) -> 
     assert await manager.room(id) == session.room
 
 
+async def test_a_replaced_credential_leads_to_no_room(manager: SessionManager) -> None:
+    """What is asked of it says that it has ended, not that it should be saved first."""
+    session, paper = await visit(manager)
+    old = paper.credential
+    await session.regenerate()
+    late = await manager.resolve([old], Paper())
+    with pytest.raises(SessionEnded, match="credential"):
+        late.room  # noqa: B018  # it raises
+
+
 async def test_an_ended_session_can_be_read_and_not_written(manager: SessionManager) -> None:
     """As last loaded; it authenticates nobody."""
     session, _ = await visit(manager, a=1)
