@@ -2,8 +2,10 @@
 
 This file knows msgpack and Python types; it knows nothing of sessions
 or stores. What `encode` accepts, `decode` gives back equal, with its
-type (but bytearray and memoryview as bytes); anything else is refused
-at `encode`, so that nothing is stored that cannot be read again.
+type (but bytearray and memoryview as bytes, a time zone as its offset,
+and msgpack's own ExtType as what its number stands for below); anything
+else is refused at `encode`, so that nothing is stored that cannot be
+read again.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class Serializer(Protocol):
     """
 
     def encode(self, value: Any) -> bytes:
-        """Return the bytes of a value, the same bytes for equal values."""
+        """Return the bytes of a value."""
 
     def decode(self, data: bytes) -> Any:
         """Return the value of bytes that `encode` made."""
