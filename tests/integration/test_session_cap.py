@@ -6,8 +6,10 @@ import asyncio
 import json
 from typing import Any, cast
 
+from tests.support.core import visit
 from tests.support.processes import start_apps
 from tests.support.sites import raw_redis
+from tornado_shared_session import RedisStore, SessionManager
 from tornado_shared_session.testing import CookieJar, HTTPTestClient, SocketIOTestClient
 
 CAP = 3
@@ -39,3 +41,16 @@ async def test_a_hundred_parallel_logins_never_leave_more_than_the_cap(
             keys = await redis.keys(f"{prefix}s:*")
             users = [(await redis.hgetall(key)).get(b"\xffu") for key in keys]
             assert users.count(b"ann") == live
+
+
+async def test_a_login_with_a_shorter_timeout_does_not_give_way_to_an_older_session(
+    redis_url: str, prefix: str
+) -> None:
+    """As after a deploy that lowered `absolute_timeout`: the newest stays, not the longest."""
+    for timeout in (43_200, 3600, 1800):
+        async with SessionManager(
+            RedisStore(redis_url, prefix=prefix), absolute_timeout=timeout, max_sessions_per_user=1
+        ) as manager:
+            session, _ = await visit(manager)
+            await session.login("ann")
+            assert [info.id for info in await manager.list_user("ann")] == [session.id]

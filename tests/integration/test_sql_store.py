@@ -229,7 +229,7 @@ async def test_each_operation_takes_few_statements(store: SQLStore) -> None:
         (lambda: store.commit(Delta(ids[0], 1, 60)), 2),
         (lambda: store.commit(Delta(ids[0], 1, 0)), 1),
         (lambda: store.delete(ids[1]), 2),
-        (lambda: store.index_add("ann", ids[0], 60), 1),
+        (lambda: store.index_add("ann", ids[0], 60), 2),
         (lambda: store.index_list("ann"), 1),
         (lambda: store.index_remove("ann", ids), 1),
     ):

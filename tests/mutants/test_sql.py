@@ -58,14 +58,14 @@ MUTANTS = {
     ),
     "the absolute deadline is forgotten": Broken(
         "stores/sql_statements.py",
-        'least(live + _number("ttl"), s.c.latest)',
+        'self._least(live + _number("ttl"), s.c.latest)',
         'live + _number("ttl")',
         CONTRACT + "test_the_absolute_deadline_holds[sqlite]",
     ),
     "the deadline moves back": Broken(
         "stores/sql_statements.py",
-        "most(s.c.deadline, least(",
-        "most(0, least(",
+        "most(s.c.deadline, until)",
+        "most(0, until)",
         CONTRACT + "test_the_deadline_never_moves_back[sqlite]",
     ),
     "what was found expired is deleted whatever it is by then": Broken(

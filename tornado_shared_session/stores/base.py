@@ -114,13 +114,18 @@ class Store(abc.ABC):
         """
 
     # The index of one user's sessions. An id may stand in it without a
-    # record (a crash between the two writes); never the other way round.
+    # record (it expired, or a crash came between the two writes); never
+    # the other way round.
 
     @abc.abstractmethod
     async def index_add(self, user_id: str, id: str, lifetime: float) -> None:
-        """Enter an id for `lifetime` seconds; entering it again makes it the newest.
+        """Enter an id as the user's newest, also if it is there already.
 
-        Entries whose lifetime is over may be left out from then on.
+        The newest whatever its lifetime, that of the others, and the
+        clock say; of those that are entered at the same time, either.
+        It stays for `lifetime` seconds at least, and no shorter than it
+        was to stay before. Longer does no harm: when its time is over it
+        may be left out.
         """
 
     @abc.abstractmethod

@@ -170,8 +170,7 @@ class MemoryStore(LocalMessages):
         now = self._clock()
         self._prune(user_id, now)
         index = self._users.setdefault(user_id, {})
-        index.pop(id, None)
-        index[id] = now + lifetime
+        index[id] = max(index.pop(id, now), now + lifetime)
         self._enqueue(user_id)
 
     async def index_remove(self, user_id: str, ids: Sequence[str]) -> None:

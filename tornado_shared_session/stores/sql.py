@@ -10,7 +10,8 @@ UPDATE that applies only if nobody else has written since; else it does
 so again. So writers of different keys never lose anything, each change
 is one statement, and nothing is ever locked for longer than that.
 
-Round trips: load, peek, create and the index 1; commit and delete 2.
+Round trips: load, peek, create and the index 1; commit, delete and an
+entry of the index 2.
 The loads of one turn of the event loop share one.
 """
 
@@ -150,8 +151,16 @@ class SQLStore(LocalMessages):
         return [found.get(id) for id in ids]
 
     async def index_add(self, user_id: str, id: str, lifetime: float) -> None:
-        row = {"user_": user_digest(user_id), "id_": id, "lifetime": milliseconds(lifetime)}
-        await self._database.tell(self._statements.enter, **row)
+        user, statements = {"user_": user_digest(user_id)}, self._statements
+        row = {**user, "id_": id, "lifetime": milliseconds(lifetime)}
+
+        async def work(connection: AsyncConnection, attempt: Attempt) -> None:
+            # In one statement MySQL would lock what it reads, and logins at once would
+            # deadlock. In two these may get one deadline: either is the newer one.
+            newest = (await connection.execute(statements.newest, user)).scalar() or 0
+            await connection.execute(statements.enter, {**row, "after": newest + 1})
+
+        await self._database.run(work)
 
     async def index_remove(self, user_id: str, ids: Sequence[str]) -> None:
         if ids:

@@ -85,7 +85,10 @@ class Statements:
         create: a new row; the id is taken: IntegrityError.
         delete: ``id_``, ``generation_``.
         replace: ``id_`` -> delete it if it has expired.
-        enter, leave, enlist: the index of users.
+        newest: ``user_`` -> the deadline of the user's newest entry.
+        enter: ``user_``, ``id_``, ``lifetime``, ``after``: entered with
+            a deadline of at least ``after``.
+        leave, enlist: the rest of the index of users.
         expired: for each table, what finds some expired rows and what
             deletes these.
     """
@@ -95,6 +98,8 @@ class Statements:
         self._sessions, self._backend = s, backend
         self._clock = clock = _clock(backend)
         self._updates: dict[Change, Update] = {}
+        self._most: Any = func.max if backend == "sqlite" else func.greatest
+        self._least: Any = func.min if backend == "sqlite" else func.least
         ids: Any = bindparam("ids", expanding=True)
         left = (s.c.deadline - clock.now).label("left")
         cap = (s.c.latest - clock.now).label("cap")
@@ -122,6 +127,7 @@ class Statements:
             s.c.id == bindparam("id_"), s.c.deadline <= clock.now
         )
         user = bindparam("user_", type_=u.c.user.type)
+        self.newest: Select[Any] = select(func.max(u.c.deadline)).where(u.c.user == user)
         self.enter: Insert = self._upsert(schema, user)
         self.leave: Delete = delete(u).where(u.c.user == user, u.c.id.in_(ids))
         self.enlist: Select[Any] = (
@@ -147,15 +153,16 @@ class Statements:
 
     def _upsert(self, schema: Schema, user: Any) -> Insert:
         u = schema.users
-        deadline = self._clock.now + _number("lifetime")
-        values = {"user": user, "id": bindparam("id_"), "deadline": deadline}
+        new = self._clock.now + _number("lifetime"), _number("after")
+        values = {"user": user, "id": bindparam("id_"), "deadline": self._most(*new)}
+        longer = {"deadline": self._most(u.c.deadline, *new)}
         if self._backend in ("mysql", "mariadb"):
-            return mysql.insert(u).values(values).on_duplicate_key_update(deadline=deadline)
+            return mysql.insert(u).values(values).on_duplicate_key_update(longer)
         dialect = postgresql if self._backend == "postgresql" else sqlite
         upsert: Insert = (
             dialect.insert(u)
             .values(values)
-            .on_conflict_do_update(index_elements=[u.c.user, u.c.id], set_={"deadline": deadline})
+            .on_conflict_do_update(index_elements=[u.c.user, u.c.id], set_=longer)
         )
         return upsert
 
@@ -184,10 +191,8 @@ class Statements:
         if change.confirm:
             values["provisional"] = 0
         if change.deadline:
-            most, least = (
-                (func.max, func.min) if self._backend == "sqlite" else (func.greatest, func.least)
-            )
-            values["deadline"] = most(s.c.deadline, least(live + _number("ttl"), s.c.latest))
+            until = self._least(live + _number("ttl"), s.c.latest)
+            values["deadline"] = self._most(s.c.deadline, until)
         statement = update(s).where(
             s.c.id == bindparam("id_"),
             s.c.generation == _number("generation_"),

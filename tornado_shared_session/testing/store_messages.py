@@ -165,6 +165,30 @@ class MessageContract:
         assert await store.index_list("bob") == ["C"]
         assert await store.index_list("nobody") == []
 
+    async def test_a_later_entry_is_the_newest_though_it_is_shorter(self, store: Store) -> None:
+        """As when `absolute_timeout` was lowered in a deploy; also an entry that was there."""
+        await store.index_add("ann", "A", 2000)
+        await store.index_add("ann", "B", 1000)
+        assert await store.index_list("ann") == ["A", "B"]
+        await store.index_add("ann", "C", 10)
+        await store.index_add("ann", "A", 1000)
+        assert await store.index_list("ann") == ["B", "C", "A"]
+
+    async def test_entries_of_one_moment_keep_their_order(self, store: Store) -> None:
+        """That in which they were entered, not that of their names."""
+        ids = [f"{number:02}" for number in reversed(range(50))]
+        for id in ids:
+            await store.index_add("ann", id, 1000)
+        assert await store.index_list("ann") == ids
+
+    async def test_entering_again_does_not_shorten_an_entry(self, store: Store) -> None:
+        """Its session may live as long as the former entry said."""
+        await store.index_add("ann", "A", 1000)
+        await store.index_add("ann", "A", 0.1)
+        await self.pass_time(store, 0.15)
+        await store.index_add("ann", "B", 1000)
+        assert await store.index_list("ann") == ["A", "B"]
+
     async def test_the_index_forgets_what_is_removed(self, store: Store) -> None:
         """Unknown ids do not matter, nor does an unknown user."""
         await store.index_add("ann", "A", 1000)

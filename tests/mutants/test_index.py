@@ -1,0 +1,41 @@
+"""Break the index of a user's sessions in one place each, and a test notices."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.mutants.test_core import Broken
+from tests.support.mutants import Mutant
+
+REDIS = "tests/contract/test_store_contract.py::TestRedisStore::"
+SQL = "tests/contract/test_store_contract.py::TestSQLStore::"
+CAP = "tests/integration/test_session_cap.py::"
+
+MUTANTS = {
+    "Redis: a login with a shorter lifetime is an older one": Broken(
+        "stores/redis_scripts.py",
+        "math.max(time + ARGV[2], newest + 1)",
+        "time + ARGV[2]",
+        CAP + "test_a_login_with_a_shorter_timeout_does_not_give_way_to_an_older_session",
+    ),
+    "Redis: logins of one millisecond have no order": Broken(
+        "stores/redis_scripts.py",
+        "math.max(time + ARGV[2], newest + 1)",
+        "math.max(time + ARGV[2], newest + 0)",
+        REDIS + "test_entries_of_one_moment_keep_their_order[resp3]",
+    ),
+    "SQL: a login with a shorter lifetime is an older one": Broken(
+        "stores/sql.py",
+        '"after": newest + 1',
+        '"after": 0 * newest',
+        SQL + "test_a_later_entry_is_the_newest_though_it_is_shorter[sqlite]",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_of_the_index_is_killed(name: str) -> None:
+    """The test that is named for it fails."""
+    broken = MUTANTS[name]
+    assert Mutant(broken.module, broken.old, broken.new).kills(broken.killed_by)
