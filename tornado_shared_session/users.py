@@ -2,7 +2,7 @@
 
 The index is a hint that errs on one side only: it may name sessions
 that are gone, never miss one that lives. It is written before the
-record at login and after the record at the end.
+record at login and after the record at the end, and outlasts it.
 """
 
 from __future__ import annotations

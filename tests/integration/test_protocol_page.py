@@ -215,15 +215,17 @@ async def test_the_bookkeeping_has_the_types_of_the_table(
 async def test_the_index_of_a_user_is_as_the_page_says(
     a: Site, redis_url: str, prefix: str
 ) -> None:
-    """The members are ids, the score is the login plus the absolute timeout (S20)."""
-    jar = await a.visitor()
-    await a.http(jar).post("/login", {"user": "ünal"})
-    id = session_id(jar)
+    """The members are ids, the score is the latest of three times (S20)."""
+    first, second, long = [await a.visitor() for _ in range(3)]
     async with raw_redis(redis_url) as redis:
+        latest = await redis.hincrby(f"{prefix}s:{session_id(long)}", b"\xffa", 10**9)
+        for jar in (first, long, second):
+            await a.http(jar).post("/login", {"user": "ünal"})
         entries: list[Any] = await redis.zrange(f"{prefix}u:ünal", 0, -1, withscores=True)
-    ((entry, score),) = entries
-    assert entry.decode() == id
-    assert abs(score / 1000 - time.time() - a.manager.policy.absolute_timeout) < 60
+    assert [id.decode() for id, _ in entries] == [session_id(jar) for jar in (first, long, second)]
+    scores = [score for _, score in entries]
+    assert abs(scores[0] / 1000 - time.time() - a.manager.policy.absolute_timeout) < 60
+    assert scores[1:] == [latest, latest + 1]
 
 
 async def test_messages_on_the_channel_have_the_parts_of_the_table(

@@ -243,7 +243,7 @@ async def test_each_operation_takes_few_statements(store: SQLStore) -> None:
 
 async def expired(store: Store, count: int) -> list[str]:
     """Leave sessions, and entries of a user, that have expired."""
-    ids = [await stored(store, ttl=0.01) for _ in range(count)]
+    ids = [await stored(store, absolute=0.01) for _ in range(count)]
     await asyncio.gather(*(store.index_add("ann", id, 0.01) for id in ids))
     await asyncio.sleep(0.05)  # the database's clock is what is tested
     return ids

@@ -103,6 +103,27 @@ async def test_the_last_activity_is_told_by_the_deadline() -> None:
     assert 499 < await seen() < 501
 
 
+async def test_a_session_that_may_live_longer_than_the_others_is_not_missed() -> None:
+    """Made before `absolute_timeout` was lowered, logged in after; the index is trimmed."""
+    clock = FakeClock()
+    store = MemoryStore(clock=clock)
+    before, after = (
+        SessionManager(store, idle_timeout=timeout, absolute_timeout=timeout, touch_interval=0)
+        for timeout in (5000, 1000)
+    )
+    _, paper = await visit(before)
+    session, paper = await again(after, paper)
+    await session.login("ann")
+    for _ in range(6):
+        clock.advance(800)
+        await session.touch()
+        other, _ = await visit(after)
+        await other.login("bob")
+    assert [info.id for info in await after.list_user("ann")] == [session.id]
+    assert (await after.destroy_user("ann")).sessions == 1
+    assert (await again(after, paper))[0].is_new
+
+
 async def _made_earlier(manager: SessionManager, id: str, seconds: float) -> None:
     """Set back the wall clock's part of a record: FakeClock turns only the store's."""
     store = manager.store

@@ -10,25 +10,44 @@ from tests.support.mutants import Mutant
 REDIS = "tests/contract/test_store_contract.py::TestRedisStore::"
 SQL = "tests/contract/test_store_contract.py::TestSQLStore::"
 CAP = "tests/integration/test_session_cap.py::"
+LIST = "tests/integration/test_user_list.py::"
 
 MUTANTS = {
     "Redis: a login with a shorter lifetime is an older one": Broken(
         "stores/redis_scripts.py",
-        "math.max(time + ARGV[2], newest + 1)",
-        "time + ARGV[2]",
+        "math.max(time + ARGV[2], newest + 1,",
+        "math.max(time + ARGV[2],",
         CAP + "test_a_login_with_a_shorter_timeout_does_not_give_way_to_an_older_session",
     ),
     "Redis: logins of one millisecond have no order": Broken(
         "stores/redis_scripts.py",
-        "math.max(time + ARGV[2], newest + 1)",
-        "math.max(time + ARGV[2], newest + 0)",
+        "newest + 1, tonumber(",
+        "newest + 0, tonumber(",
         REDIS + "test_entries_of_one_moment_keep_their_order[resp3]",
     ),
     "SQL: a login with a shorter lifetime is an older one": Broken(
         "stores/sql.py",
-        '"after": newest + 1',
-        '"after": 0 * newest',
+        "max((found.newest or 0) + 1, found.latest or 0)",
+        "found.latest or 0",
         SQL + "test_a_later_entry_is_the_newest_though_it_is_shorter[sqlite]",
+    ),
+    "memory: an entry is over before its session": Broken(
+        "stores/memory.py",
+        "now + lifetime, latest)",
+        "now + lifetime)",
+        LIST + "test_a_session_that_may_live_longer_than_the_others_is_not_missed",
+    ),
+    "Redis: an entry is over before its session": Broken(
+        "stores/redis.py",
+        "kept, latest or 0)",
+        "kept, 0)",
+        REDIS + "test_an_entry_stays_as_long_as_its_record_may_live[resp3]",
+    ),
+    "SQL: an entry is over before its session": Broken(
+        "stores/sql.py",
+        "max((found.newest or 0) + 1, found.latest or 0)",
+        "(found.newest or 0) + 1",
+        SQL + "test_an_entry_stays_as_long_as_its_record_may_live[sqlite]",
     ),
 }
 

@@ -28,6 +28,7 @@ from tornado_shared_session import (
     StoreError,
 )
 from tornado_shared_session.record import Verdict
+from tornado_shared_session.stores.redis_scripts import COMMIT
 from tornado_shared_session.testing import CookieJar, HTTPTestClient, RedisServer, serve
 
 pytestmark = pytest.mark.redis
@@ -140,7 +141,7 @@ async def test_a_rotation_whose_reply_was_lost_is_not_done_twice(
                 await (session.login("ann") if how == "login" else session.regenerate())
 
             # Not the entry of the index, which comes first.
-            loser.proxy.lose_replies(f"s:{session.id}".encode(), count=1)
+            loser.proxy.lose_replies(COMMIT.sha.encode(), count=1)
             with pytest.raises(StoreError):
                 await rotate()
             with pytest.raises(SessionEnded, match="replaced"):

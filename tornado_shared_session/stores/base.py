@@ -123,9 +123,11 @@ class Store(abc.ABC):
 
         The newest whatever its lifetime, that of the others, and the
         clock say; of those that are entered at the same time, either.
-        It stays for `lifetime` seconds at least, and no shorter than it
-        was to stay before. Longer does no harm: when its time is over it
-        may be left out.
+        It stays for `lifetime` seconds at least, no shorter than it was
+        to stay before, and until the absolute deadline of its record if
+        there is one already, which may have been made under a longer
+        timeout. Longer does no harm: when its time is over it may be
+        left out.
         """
 
     @abc.abstractmethod

@@ -169,8 +169,10 @@ class MemoryStore(LocalMessages):
         self._purge()
         now = self._clock()
         self._prune(user_id, now)
+        entry = self._find(id)
+        latest = now if entry is None else entry.absolute
         index = self._users.setdefault(user_id, {})
-        index[id] = max(index.pop(id, now), now + lifetime)
+        index[id] = max(index.pop(id, now), now + lifetime, latest)
         self._enqueue(user_id)
 
     async def index_remove(self, user_id: str, ids: Sequence[str]) -> None:

@@ -221,8 +221,11 @@ class RedisStore(Store):
         return found
 
     async def index_add(self, user_id: str, id: str, lifetime: float) -> None:
-        key = self._user_key + user_id
-        await self._run(INDEX_ADD, 1, key, id, _milliseconds(lifetime))
+        latest = await self._ask("HGET", self._key + id, b"\xffa")  # see INDEX_ADD
+        if not isinstance(latest, bytes | None):
+            raise self._misfit()
+        key, kept = self._user_key + user_id, _milliseconds(lifetime)
+        await self._run(INDEX_ADD, 1, key, id, kept, latest or 0)
 
     async def index_remove(self, user_id: str, ids: Sequence[str]) -> None:
         if ids:

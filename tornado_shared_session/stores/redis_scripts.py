@@ -164,16 +164,17 @@ def read_peeks(answer: object, count: int) -> list[Peek | None] | None:
     return [None if peek[1] < 0 else peek for peek in peeks]
 
 
-#: ARGV: id, lifetime ms. The score is when an entry may be forgotten, and so it is their
-#: order: what is entered later gets a higher one, though its lifetime be shorter, the
-#: millisecond the same, or the clock of a server that took over behind.
+#: ARGV: id, lifetime ms, FF a of the session or 0: it stands in another key, and never
+#: changes. The score is when an entry may be forgotten, and so it is their order: what is
+#: entered later gets a higher one, though its lifetime be shorter, the millisecond the
+#: same, or the clock of a server that took over behind.
 INDEX_ADD = Script(
     _NOW
     + r"""
 local time = now()
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', time)
 local newest = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2] or 0
-local score = math.max(time + ARGV[2], newest + 1)
+local score = math.max(time + ARGV[2], newest + 1, tonumber(ARGV[3]) or 0)
 redis.call('ZADD', KEYS[1], string.format('%.0f', score), ARGV[1])
 if redis.call('PTTL', KEYS[1]) < score - time then
   redis.call('PEXPIRE', KEYS[1], score - time)

@@ -151,14 +151,15 @@ class SQLStore(LocalMessages):
         return [found.get(id) for id in ids]
 
     async def index_add(self, user_id: str, id: str, lifetime: float) -> None:
-        user, statements = {"user_": user_digest(user_id)}, self._statements
-        row = {**user, "id_": id, "lifetime": milliseconds(lifetime)}
+        entry = {"user_": user_digest(user_id), "id_": id}
+        statements, kept = self._statements, milliseconds(lifetime)
 
         async def work(connection: AsyncConnection, attempt: Attempt) -> None:
             # In one statement MySQL would lock what it reads, and logins at once would
             # deadlock. In two these may get one deadline: either is the newer one.
-            newest = (await connection.execute(statements.newest, user)).scalar() or 0
-            await connection.execute(statements.enter, {**row, "after": newest + 1})
+            found = (await connection.execute(statements.outlast, entry)).one()
+            after = max((found.newest or 0) + 1, found.latest or 0)
+            await connection.execute(statements.enter, {**entry, "lifetime": kept, "after": after})
 
         await self._database.run(work)
 

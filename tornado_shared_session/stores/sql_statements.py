@@ -85,7 +85,8 @@ class Statements:
         create: a new row; the id is taken: IntegrityError.
         delete: ``id_``, ``generation_``.
         replace: ``id_`` -> delete it if it has expired.
-        newest: ``user_`` -> the deadline of the user's newest entry.
+        outlast: ``user_``, ``id_`` -> what an entry outlasts: the
+            deadline of the user's newest, and the session's latest.
         enter: ``user_``, ``id_``, ``lifetime``, ``after``: entered with
             a deadline of at least ``after``.
         leave, enlist: the rest of the index of users.
@@ -127,7 +128,11 @@ class Statements:
             s.c.id == bindparam("id_"), s.c.deadline <= clock.now
         )
         user = bindparam("user_", type_=u.c.user.type)
-        self.newest: Select[Any] = select(func.max(u.c.deadline)).where(u.c.user == user)
+        newest = select(func.max(u.c.deadline)).where(u.c.user == user)
+        latest = select(s.c.latest).where(s.c.id == bindparam("id_"))
+        self.outlast: Select[Any] = select(
+            newest.scalar_subquery().label("newest"), latest.scalar_subquery().label("latest")
+        )
         self.enter: Insert = self._upsert(schema, user)
         self.leave: Delete = delete(u).where(u.c.user == user, u.c.id.in_(ids))
         self.enlist: Select[Any] = (

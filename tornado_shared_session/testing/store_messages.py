@@ -189,6 +189,15 @@ class MessageContract:
         await store.index_add("ann", "B", 1000)
         assert await store.index_list("ann") == ["A", "B"]
 
+    async def test_an_entry_stays_as_long_as_its_record_may_live(self, store: Store) -> None:
+        """A login may be in a session that a longer `absolute_timeout` has made."""
+        id = await _stored(store)
+        await store.index_add("ann", id, 0.1)
+        await self.pass_time(store, 0.15)
+        await store.index_add("ann", "B", 1000)
+        await store.index_add("bob", "C", 1000)
+        assert await store.index_list("ann") == [id, "B"]
+
     async def test_the_index_forgets_what_is_removed(self, store: Store) -> None:
         """Unknown ids do not matter, nor does an unknown user."""
         await store.index_add("ann", "A", 1000)
