@@ -21,6 +21,7 @@ from .rooms import session_room, user_room
 from .stores.base import Deleted, ForeignRecord
 
 _AT_ONCE = 100  # sessions that travel to the store together, and are handled in one turn
+_LATE = 60.0  # seconds; no record comes later than this after its entry in the index
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,7 @@ class UserSessions(Lifecycle):
 
     async def index(self, user_id: str, id: str) -> None:
         """Enter a session that is about to be the user's."""
-        await self.store.index_add(user_id, id, self.policy.absolute_timeout)
+        await self.store.index_add(user_id, id, self.policy.absolute_timeout + _LATE)
 
     async def unindex(self, user_id: str, ids: list[str]) -> None:
         """Take sessions out; if it fails, the index trims itself in time."""

@@ -225,7 +225,7 @@ async def test_a_session_that_others_began_and_logged_in_to_is_one_of_ours(
         assert [server.eval(script("CREATE"), 1, *made) for _ in range(2)] == [1, 0]
         assert (await a.http(CookieJar(before)).get("/note")).body == b'"from afar"'
         latest = server.hget(key, b"\xffa") or 0
-        server.eval(script("INDEX_ADD"), 1, f"{prefix}u:ann", id, 43_200_000, latest)
+        server.eval(script("INDEX_ADD"), 1, f"{prefix}u:ann", id, 43_260_000, latest)
         meta = msgpack.packb([1, id, new.digest, now, "ann", [[old.digest, now]]])
         login: list[Any] = [key, 1, "", 1_800_000, "pv", meta, "ann", 7]
         assert server.eval(script("COMMIT"), 1, *login)[0] == 2

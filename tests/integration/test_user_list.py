@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from tests.support.core import Paper, again, visit
 from tests.support.proxy import FaultProxy
 from tests.support.sites import Site, raw_redis, session_id, site
 from tests.support.tokens import enter, token_of
 from tornado_shared_session import MemoryStore, SessionManager
-from tornado_shared_session.record import Meta
+from tornado_shared_session.record import Meta, Record
 from tornado_shared_session.testing import CookieJar, FakeClock, RedisServer
 
 
@@ -122,6 +124,28 @@ async def test_a_session_that_may_live_longer_than_the_others_is_not_missed() ->
     assert [info.id for info in await after.list_user("ann")] == [session.id]
     assert (await after.destroy_user("ann")).sessions == 1
     assert (await again(after, paper))[0].is_new
+
+
+async def test_a_session_whose_record_came_late_is_not_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The entry of the index was made first, and is not over first."""
+    clock = FakeClock()
+    store = MemoryStore(clock=clock)
+    manager = SessionManager(store, idle_timeout=1000, absolute_timeout=1000)
+    real = store.create
+
+    async def late(record: Record, absolute: float) -> bool:
+        clock.advance(5)
+        return await real(record, absolute)
+
+    monkeypatch.setattr(store, "create", late)
+    session = await manager.resolve([], Paper())
+    await session.login("ann")
+    clock.advance(993)
+    other, _ = await visit(manager)  # it comes late as well
+    await other.login("bob")
+    assert [info.id for info in await manager.list_user("ann")] == [session.id]
 
 
 async def _made_earlier(manager: SessionManager, id: str, seconds: float) -> None:

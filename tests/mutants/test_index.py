@@ -37,6 +37,12 @@ MUTANTS = {
         "now + lifetime)",
         LIST + "test_a_session_that_may_live_longer_than_the_others_is_not_missed",
     ),
+    "an entry is over before a session that came late": Broken(
+        "users.py",
+        "self.policy.absolute_timeout + _LATE",
+        "self.policy.absolute_timeout",
+        LIST + "test_a_session_whose_record_came_late_is_not_missed",
+    ),
     "Redis: an entry is over before its session": Broken(
         "stores/redis.py",
         "kept, latest or 0)",
