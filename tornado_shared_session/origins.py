@@ -6,6 +6,7 @@ between polling and WebSocket, so neither decides.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
@@ -15,6 +16,10 @@ from .errors import ConfigurationError
 from .events import logger
 
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+# Not what a URL may be: of that a browser sends only this much.
+_ORIGIN = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]*://(?:[A-Za-z0-9._-]+|\[[A-Fa-f0-9:.]+\])(?::([1-9][0-9]{0,4}))?"
+)
 
 
 class Origins:
@@ -31,10 +36,11 @@ class Origins:
     def __init__(self, allowed: str | Sequence[str] | None) -> None:
         origins = [allowed] if isinstance(allowed, str) else list(allowed or ())
         for origin in origins:
-            if origin == "*" or not _is_origin(origin):
+            if not _is_origin(origin):
                 raise ConfigurationError(
                     f"cors_allowed_origins contains {origin!r}: with session cookies, list exact"
-                    ' origins such as "https://app.example" (scheme, host and port, no path)'
+                    ' origins such as "https://app.example" (scheme, host and port in ASCII;'
+                    " no path, no wildcard, no user)"
                 )
             if origin != _as_browsers_say(origin):
                 raise ConfigurationError(
@@ -74,10 +80,8 @@ class Origins:
 
 
 def _is_origin(origin: object) -> bool:
-    if not isinstance(origin, str):
-        return False
-    parts = urlsplit(origin)
-    return bool(parts.scheme and parts.hostname) and origin == f"{parts.scheme}://{parts.netloc}"
+    found = _ORIGIN.fullmatch(origin) if isinstance(origin, str) else None
+    return found is not None and int(found[1] or 0) <= 65535
 
 
 def _as_browsers_say(origin: str) -> str:

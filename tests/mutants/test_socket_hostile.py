@@ -9,6 +9,7 @@ from tests.support.mutants import Mutant
 EVENTS = "tests/integration/test_socket_events.py::"
 HANDSHAKE = "tests/integration/test_socket_handshake.py::"
 LOOK_ALIKES = "tests/integration/test_look_alikes.py::"
+ORIGINS = "tests/unit/test_origins.py::"
 POSTS = "tests/integration/test_socket_posts.py::"
 WS = "[websocket]"
 
@@ -61,6 +62,12 @@ TABLE = {
         'origin == f"{request.protocol}://{request.host.lower()}"',
         "urlsplit(origin).netloc == request.host.lower()",
         LOOK_ALIKES + "test_look_alikes_are_refused_before_anything_else[upgrade]",
+    ),
+    "the beginning of a listed one is judged": (
+        "origins.py",
+        "_ORIGIN.fullmatch(origin)",
+        "_ORIGIN.match(origin)",
+        ORIGINS + "test_what_no_browser_sends_is_refused[https://a.example,https://b.example]",
     ),
     "a neighbour that names no Origin is let in": (
         "origins.py",
