@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPServerRequest
 
@@ -68,7 +67,9 @@ class Origins:
             return request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
         if origin in self._allowed or origin == f"{request.protocol}://{request.host.lower()}":
             return True
-        if not self._told and urlsplit(origin).netloc == request.host.lower():
+        # Compared, never parsed: a client may send what no URL could be.
+        pages = (f"{scheme}://{request.host.lower()}" for scheme in _DEFAULT_PORTS)
+        if not self._told and origin in pages:
             self._told = True
             logger.warning(
                 "a socket from %r was refused, for the request seems to be %s. Behind a TLS proxy:"

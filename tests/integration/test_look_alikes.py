@@ -46,6 +46,8 @@ ODD = [
     "https://\u043ek.example".encode().decode("latin-1"),  # a Cyrillic o
     "https://ok\u3002example".encode().decode("latin-1"),  # an ideographic full stop
     "https://ok.example\xa0",
+    # Not even a URL: what parses one raises.
+    *("http://[", "https://[ok.example", "https://ok.example]", "https://[::1]ok.example"),
 ]
 KINDS = ["polling", "poll", "post", "websocket", "upgrade", "plain websocket"]
 
@@ -89,7 +91,7 @@ def alike(a: Site) -> list[str]:
     """Return every look-alike."""
     port = str(a.server.port)
     table = [one.replace("{own}", f"http://127.0.0.1:{port}") for one in LOOK_ALIKES]
-    return [*(one.replace("{port}", port) for one in table), *ODD]
+    return [*ODD, *(one.replace("{port}", port) for one in table)]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 
 from tornado_shared_session import ConfigurationError
 from tornado_shared_session.origins import Origins
@@ -40,3 +41,39 @@ def test_what_no_browser_sends_is_refused(origin: str) -> None:
     for allowed in (origin, ["https://app.example", origin]):
         with pytest.raises(ConfigurationError, match=r"cors_allowed_origins.*list exact.*no wildc"):
             Origins(allowed)
+
+
+def request(protocol: str, host: str, origin: str) -> HTTPServerRequest:
+    """Return a request of a page, as Tornado makes it."""
+    made = HTTPServerRequest(
+        headers=HTTPHeaders({"Host": host, "Origin": origin}),
+        start_line=RequestStartLine("GET", "/ws", "HTTP/1.1"),
+    )
+    made.protocol = protocol
+    return made
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("http://[", "http://[::1", "http://]", "http://[::1]x", "[", "://", "://app.example"),
+        "http://a\u2100b",  # a letter that some parsers read as a/c
+    ],
+)
+def test_what_is_no_url_is_nobodys_origin(origin: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It is refused like that of any other site, without a word (S22)."""
+    for host in ("app.example", "[::1]"):
+        assert not Origins("https://ok.example").allows(request("https", host, origin))
+    assert not caplog.records
+
+
+def test_a_page_behind_a_tls_proxy_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The hint names both remedies."""
+    origins = Origins(None)
+    assert not origins.allows(request("http", "app.example", "https://evil.example"))
+    assert not caplog.records
+    for _ in range(2):
+        assert not origins.allows(request("http", "App.example", "https://app.example"))
+    (record,) = caplog.records
+    assert "seems to be http." in record.getMessage()
+    assert "xheaders=True" in record.getMessage()
