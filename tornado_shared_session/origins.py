@@ -65,10 +65,12 @@ class Origins:
         if origin is None:
             # Browsers leave Origin out of same-origin GETs, and say so.
             return request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none")
-        if origin in self._allowed or origin == f"{request.protocol}://{request.host.lower()}":
+        # A proxy may add the port to the Host header that browsers leave out.
+        own = f"{request.protocol}://{request.host.lower()}"
+        if origin in self._allowed or origin in (own, _as_browsers_say(own)):
             return True
         # Compared, never parsed: a client may send what no URL could be.
-        pages = (f"{scheme}://{request.host.lower()}" for scheme in _DEFAULT_PORTS)
+        pages = (_as_browsers_say(f"{scheme}://{request.host}") for scheme in _DEFAULT_PORTS)
         if not self._told and origin in pages:
             self._told = True
             logger.warning(

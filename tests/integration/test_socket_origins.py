@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from tests.support.sites import Site, session_id, site, status_of
 from tornado_shared_session import ConfigurationError
 from tornado_shared_session.origins import Origins
 from tornado_shared_session.testing import CookieJar, serve
+from tornado_shared_session.testing.wire import WebSocketWire
 
 
 @pytest.fixture
@@ -118,6 +120,22 @@ async def test_handlers_see_the_real_address_and_no_cookie(
             assert "HTTP_COOKIE" not in environ
             texts = [value for value in environ.values() if isinstance(value, str)]
             assert not any(session_id(jar) in text for text in texts)
+
+
+@pytest.mark.parametrize(("kind", "status"), [("polling", 200), ("websocket", 101)])
+async def test_a_proxy_may_name_the_port_that_browsers_leave_out(
+    redis_url: str, kind: str, status: int
+) -> None:
+    """`Host: app.example:443` is the server of https://app.example (S22)."""
+    shared = build(options(redis=redis_url))
+    async with shared.manager, serve(shared.app, xheaders=True) as server:
+        for origin, expected in (("https://app.example", status), ("http://app.example", 403)):
+            async with await WebSocketWire.open(server.url) as wire:
+                wire.host = "app.example:443"
+                headers = {"X-Scheme": "https", "Origin": origin}
+                target = f"/socket.io/?EIO=4&transport={kind}"
+                ask = wire.upgrade if kind == "websocket" else partial(wire.request, "GET")
+                assert (await ask(target, headers)).status == expected
 
 
 @pytest.mark.expects_log("get_tornado_handler")

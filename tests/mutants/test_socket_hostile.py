@@ -59,9 +59,15 @@ TABLE = {
     ),
     "only the host of the own origin counts": (
         "origins.py",
-        'origin == f"{request.protocol}://{request.host.lower()}"',
+        "origin in (own, _as_browsers_say(own))",
         'origin.partition("://")[2] == request.host.lower()',
         LOOK_ALIKES + "test_look_alikes_are_refused_before_anything_else[upgrade]",
+    ),
+    "a default port is that of any scheme": (
+        "origins.py",
+        "origin in (own, _as_browsers_say(own))",
+        'origin in (own, own.removesuffix(":443").removesuffix(":80"))',
+        ORIGINS + "test_a_host_with_the_port_that_browsers_leave_out_is_the_pages_own",
     ),
     "the beginning of a listed one is judged": (
         "origins.py",

@@ -67,13 +67,43 @@ def test_what_is_no_url_is_nobodys_origin(origin: str, caplog: pytest.LogCapture
     assert not caplog.records
 
 
-def test_a_page_behind_a_tls_proxy_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "host", "origin", "own"),
+    [
+        ("https", "app.example:443", "https://app.example", True),
+        ("https", "App.Example:443", "https://app.example", True),
+        ("https", "[::1]:443", "https://[::1]", True),
+        ("http", "app.example:80", "http://app.example", True),
+        ("https", "app.example", "https://app.example", True),
+        ("http", "app.example:443", "http://app.example:443", True),
+        ("https", "app.example:443", "https://app.example:443", True),  # of some programs
+        ("http", "app.example:443", "http://app.example", False),
+        ("https", "app.example:80", "https://app.example", False),
+        ("https", "app.example:4430", "https://app.example", False),
+        ("https", "app.example:8443", "https://app.example:8", False),
+        ("https", "app.example", "https://app.example:443", False),
+        ("http", "app.example:443", "https://app.example", False),
+        ("https", "[fe80::443]", "https://[fe80:", False),
+        ("https", "app.example.evil:443", "https://app.example", False),
+    ],
+)
+def test_a_host_with_the_port_that_browsers_leave_out_is_the_pages_own(
+    protocol: str, host: str, origin: str, own: bool
+) -> None:
+    """Some proxies send it; each scheme has but one such port (S22)."""
+    assert Origins(None).allows(request(protocol, host, origin)) is own
+
+
+@pytest.mark.parametrize("host", ["app.example", "App.example", "app.example:443"])
+def test_a_page_behind_a_tls_proxy_is_told_of_once(
+    host: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """The hint names both remedies."""
     origins = Origins(None)
-    assert not origins.allows(request("http", "app.example", "https://evil.example"))
+    assert not origins.allows(request("http", host, "https://evil.example"))
     assert not caplog.records
     for _ in range(2):
-        assert not origins.allows(request("http", "App.example", "https://app.example"))
+        assert not origins.allows(request("http", host, "https://app.example"))
     (record,) = caplog.records
     assert "seems to be http." in record.getMessage()
     assert "xheaders=True" in record.getMessage()
