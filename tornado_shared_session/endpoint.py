@@ -18,6 +18,7 @@ from .errors import StoreError
 from .frames import Frames, Taker
 from .handshake import Handshaker, Refused
 from .limits import MALFORMED, TOO_LARGE
+from .origins import make_readable
 from .payload import is_payload, read_query
 from .record import Credential
 from .session import Session
@@ -51,6 +52,10 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
         session_polls: SocketConnection | None = None
         session_posts: SocketConnection | None = None
         session_body = b""
+
+        def set_default_headers(self) -> None:
+            super().set_default_headers()
+            make_readable(self.request)  # no other hook comes before Tornado's protection
 
         async def prepare(self) -> None:
             following = super().prepare()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPServerRequest
 
@@ -80,6 +81,19 @@ class Origins:
                 request.protocol,
             )
         return False
+
+
+def make_readable(request: HTTPServerRequest) -> None:
+    """Make an Origin that is no URL "null", as browsers say where there is none to name.
+
+    Tornado's `cross_origin_protection` would fail at it.
+    """
+    headers = request.headers
+    if "Origin" in headers:
+        try:
+            urlsplit(headers["Origin"])
+        except ValueError:
+            headers["Origin"] = "null"
 
 
 def _is_origin(origin: object) -> bool:

@@ -37,17 +37,18 @@ LOOK_ALIKES = """
     http://localhost:{port}           http://127.1:{port}               http://[::1]:{port}
     http://2130706433:{port}          http://127.0.0.1:{port}@evil      http://evil@127.0.0.1:{port}
 """.split()  # noqa: SIM905  # a table to be read
+#: Not even a URL: what parses one raises.
+NO_URL = ["http://[", "https://[ok.example", "https://ok.example]", "https://[::1]ok.example"]
 #: What cannot stand in a table, the empty one for instance.
 ODD = [
     "",
+    *NO_URL,
     "https://ok.example https://evil.example",
     "https://ok.example, https://evil.example",
     "https://evil.example,https://ok.example",
     "https://\u043ek.example".encode().decode("latin-1"),  # a Cyrillic o
     "https://ok\u3002example".encode().decode("latin-1"),  # an ideographic full stop
     "https://ok.example\xa0",
-    # Not even a URL: what parses one raises.
-    *("http://[", "https://[ok.example", "https://ok.example]", "https://[::1]ok.example"),
 ]
 KINDS = ["polling", "poll", "post", "websocket", "upgrade", "plain websocket"]
 
@@ -119,6 +120,15 @@ async def test_look_alikes_are_refused_before_anything_else(
         assert len(a.manager.connections) == 1
         assert len(a.sio.eio.sockets) == 1
     await a.empty()
+
+
+async def test_tornados_own_protection_fails_at_no_origin(a: Site) -> None:
+    """It parses the Origin of a POST before any prepare(), unless Sec-Fetch-Site is there (S29)."""
+    target = "/socket.io/?EIO=4&transport=polling"
+    a.shared.app.settings["cross_origin_protection"] = True
+    for origin in (*NO_URL, "null", "https://evil.example"):
+        async with await WebSocketWire.open(a.url) as wire:
+            assert (await wire.request("POST", target, {"Origin": origin})).status == 403, origin
 
 
 @pytest.mark.parametrize("kind", ["polling", "post", "websocket", "plain websocket"])

@@ -63,6 +63,12 @@ TABLE = {
         'origin.partition("://")[2] == request.host.lower()',
         LOOK_ALIKES + "test_look_alikes_are_refused_before_anything_else[upgrade]",
     ),
+    "Tornado sees what no URL could be": (
+        "origins.py",
+        'headers["Origin"] = "null"',
+        "pass",
+        LOOK_ALIKES + "test_tornados_own_protection_fails_at_no_origin",
+    ),
     "a default port is that of any scheme": (
         "origins.py",
         "origin in (own, _as_browsers_say(own))",
