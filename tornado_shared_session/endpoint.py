@@ -10,7 +10,7 @@ import asyncio
 import json
 from typing import Any, Protocol
 
-from tornado.web import RequestHandler, stream_request_body
+from tornado.web import HTTPError, RequestHandler, stream_request_body
 from tornado.websocket import WebSocketHandler
 
 from .connections import Phase
@@ -183,6 +183,10 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
             report = server.handshaker.manager.report
             if report.tells(self.get_status(), self.request.remote_ip or ""):
                 super()._log()
+
+        def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+            if not isinstance(value, HTTPError):  # a refusal is a line of the access log
+                super().log_exception(typ, value, tb)
 
         def on_finish(self) -> None:
             super().on_finish()

@@ -118,6 +118,19 @@ async def test_a_refused_handshake_is_one_line_of_the_access_log(
     assert len(lines(caplog)) == 3
 
 
+async def test_what_tornados_own_protection_refuses_is_one_line_too(
+    a: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of the access log: Tornado's other one, with the Origin in it, would have no limit."""
+    clock_of(a)
+    a.shared.app.settings["cross_origin_protection"] = True
+    for origin in ["https://evil.example", "http://["] * 10:
+        async with await Wire.open(a.url) as wire:
+            target = "/socket.io/?EIO=4&transport=polling&sid=no"
+            assert (await wire.request("POST", target, {"Origin": origin})).status == 403
+    assert [line.split()[:2] for line in lines(caplog)] == [["tornado.access:", "403"]]
+
+
 async def test_malformed_posts_are_a_line_of_each_kind(
     a: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
