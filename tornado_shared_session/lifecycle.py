@@ -84,9 +84,11 @@ class Lifecycle:
         self.draining: asyncio.Future[Any] | None = None
         tell_of_forks(self)
         if secret is not None:
-            # Of several secrets the one with the highest version signs.
-            version = max(secret, default=None) if isinstance(secret, Mapping) else None
-            self._bind_secret(secret, version)
+            # Of several secrets the one with the highest version signs. What
+            # is no version cannot be compared with one; it is refused next.
+            several = secret if isinstance(secret, Mapping) else ()
+            versions = [version for version in several if isinstance(version, int)]
+            self._bind_secret(secret, max(versions, default=None))
 
     def bind(self, settings: Mapping[str, Any]) -> None:
         """Take what an Application's settings say; called with each request.

@@ -131,6 +131,11 @@ WHEN_MADE: dict[str, tuple[Callable[[], object], str]] = {
     "an empty secret": (lambda: manager(secret=""), r"cookie_secret=.*secret="),
     "a number for a secret": (lambda: manager(secret=5), r"cookie_secret is a int"),
     "secrets by name": (lambda: manager(secret={"old": "x"}), r"cookie_secret as a dict"),
+    "secrets by number and name": (
+        lambda: manager(secret={1: "x", "old": "y"}),
+        r"cookie_secret as a dict maps key versions \(int\)",
+    ),
+    "no secrets": (lambda: manager(secret={}), r"cookie_secret as a dict"),
     "two managers with one cookie": (
         lambda: [manager(secret=s, credentials=SHARED) for s in ("one", "two")],
         r"two SessionManagers.*give each its own",
