@@ -93,6 +93,19 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
+def is_text(text: str) -> bool:
+    """Tell whether a text can be stored; a lone surrogate, as in JSON's "\\ud800", cannot.
+
+    Raises:
+        TypeError: it is no text at all.
+    """
+    try:
+        str.encode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Verdict(enum.Enum):
     """What a credential is worth against the record of its id."""
 

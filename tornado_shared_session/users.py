@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from .errors import SessionEnded, StoreError
 from .lifecycle import Lifecycle
 from .questions import Inquiry
-from .record import CorruptRecord, NewerFormat, Record, is_id
+from .record import CorruptRecord, NewerFormat, Record, is_id, is_text
 from .rooms import session_room, user_room
 from .stores.base import Deleted, ForeignRecord
 
@@ -113,7 +113,8 @@ class UserSessions(Lifecycle):
         Raises:
             StoreError: the store failed; the session may still live.
         """
-        return bool(await self._destroy([id] if is_id(id) else [], user_id, "revoked"))
+        ids = [id] if is_id(id) and (user_id is None or is_text(user_id)) else []
+        return bool(await self._destroy(ids, user_id, "revoked"))
 
     async def destroy_user(self, user_id: str, keep: Collection[str] = ()) -> Revoked:
         """End every session of a user: log out everywhere.
@@ -131,7 +132,8 @@ class UserSessions(Lifecycle):
         if isinstance(keep, str):
             raise TypeError("keep= is a collection of ids, not one id")
         kept = frozenset(keep)
-        ids = [id for id in await self.store.index_list(user_id) if id not in kept]
+        listed = await self.store.index_list(user_id) if is_text(user_id) else []
+        ids = [id for id in listed if id not in kept]
         if not ids:
             return Revoked(0, 0, 0, 0)
         inquiry = await self.questions.inquire()
@@ -152,7 +154,7 @@ class UserSessions(Lifecycle):
         Raises:
             StoreError: the store failed.
         """
-        ids = await self.store.index_list(user_id)
+        ids = await self.store.index_list(user_id) if is_text(user_id) else []
         records = [
             record
             for start in range(0, len(ids), _AT_ONCE)

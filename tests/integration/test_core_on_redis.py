@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import redis.asyncio
 
 from tests.support.core import Paper, again, visit
 from tests.support.proxy import FaultProxy
+from tests.support.sql import tables
 from tornado_shared_session import (
+    MemoryStore,
     RedisStore,
     Session,
     SessionEnded,
@@ -20,6 +24,7 @@ from tornado_shared_session import (
 )
 from tornado_shared_session.record import Meta, Record, generate_id
 from tornado_shared_session.testing import RedisServer
+from tornado_shared_session.users import Revoked
 
 pytestmark = pytest.mark.redis
 LATE = 5  # seconds until what should have happened is a failure
@@ -147,6 +152,27 @@ async def test_logins_in_two_processes_leave_as_many_sessions_as_allowed(
     assert {info.id for info in await managers[1].list_user("ann")} == live
     for manager in managers:
         await manager.close()
+
+
+async def test_a_name_that_nobody_can_have_has_no_sessions(
+    managers: list[SessionManager], tmp_path: Path
+) -> None:
+    """A lone surrogate, which JSON can bring, is refused by login() and found by nobody."""
+    nobody = json.loads(r'"ann\ud800"')
+    async with (
+        tables(f"sqlite+aiosqlite:///{tmp_path}/sessions.db", "tss_") as database,
+        SessionManager(database) as other,
+    ):
+        for manager in (managers[0], other, SessionManager(MemoryStore())):
+            session, paper = await visit(manager)
+            assert await manager.list_user(nobody) == []
+            assert await manager.destroy_user(nobody, keep=[nobody]) == Revoked(0, 0, 0, 0)
+            assert not await manager.destroy(session.id, nobody)
+            assert not await manager.destroy(nobody, nobody)
+            for wrong in (0, b"ann"):  # nor is that taken for "whoever's it is"
+                with pytest.raises(TypeError):
+                    await manager.destroy(session.id, wrong)  # type: ignore[arg-type]  # wrong on purpose
+            assert not (await again(manager, paper))[0].is_new
 
 
 async def test_a_logout_is_told_to_the_other_process(managers: list[SessionManager]) -> None:
