@@ -31,8 +31,10 @@ exit status: 0 done, 1 no such session, 2 wrong use, 3 the store failed"""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return the exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    # An id may begin with "-", which argparse would take for an option.
-    args = _parser().parse_args([_MARK + arg if is_id(arg) else arg for arg in argv])
+    # An id may begin with "-", which argparse would take for an option; `_text` takes the mark off.
+    args = _parser().parse_args(
+        [_MARK + arg if arg.startswith("-") and is_id(arg) else arg for arg in argv]
+    )
     try:
         return asyncio.run(_run(args))
     except ConfigurationError as error:
@@ -57,9 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     common = argparse.ArgumentParser(add_help=False)
     where = common.add_mutually_exclusive_group(required=True)
-    where.add_argument("--redis", metavar="URL", help="such as redis://localhost:6379/0")
-    where.add_argument("--sql", metavar="URL", help="such as postgresql+asyncpg://user@host/name")
-    common.add_argument("--prefix", help="as the application gives it to its store")
+    where.add_argument(
+        "--redis", type=_text, metavar="URL", help="such as redis://localhost:6379/0"
+    )
+    where.add_argument(
+        "--sql", type=_text, metavar="URL", help="such as postgresql+asyncpg://user@host/name"
+    )
+    common.add_argument("--prefix", type=_text, help="as the application gives it to its store")
     common.add_argument(
         "--idle-timeout",
         type=_seconds,
@@ -86,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _text(text: str) -> str:
+    """Take an argument as it was given: the type of each that is no number."""
     return text.removeprefix(_MARK)
 
 

@@ -12,8 +12,8 @@ from tests.support.core import Paper, visit
 from tests.support.processes import ROOT
 from tests.support.sites import Site, session_id, site, until
 from tests.support.sql import tables
-from tornado_shared_session import SessionManager
-from tornado_shared_session.record import Credential
+from tornado_shared_session import RedisStore, SessionManager
+from tornado_shared_session.record import Credential, is_id
 from tornado_shared_session.stores.sql import SQLStore
 from tornado_shared_session.testing import CookieJar, RedisServer
 
@@ -133,6 +133,25 @@ async def test_a_database_works_as_well(tmp_path: Path) -> None:
     assert out.splitlines()[0].startswith("1 sessions ended, 0 sockets closed, 0 of 0")
     assert "next reload" in out
     assert (await shell("show", DASH, "--sql", url))[0] == 1
+
+
+@pytest.mark.parametrize("prefix", ["shop_sessions_prefix_1", "-hop_sessions_prefix_1"])
+@pytest.mark.parametrize("name", ["ann_with_22_characters", "-nn_with_22_characters"])
+async def test_what_looks_like_an_id_is_what_its_place_says(
+    redis_url: str, prefix: str, name: str
+) -> None:
+    """A prefix and a user's name may have an id's letters, and its length."""
+    assert is_id(prefix)
+    assert is_id(name)
+    where = ("--redis", redis_url, "--prefix", prefix)
+    async with SessionManager(RedisStore(redis_url, prefix=prefix)) as manager:
+        session, _ = await visit(manager)
+        await session.login(name)
+        assert (await shell("show", session.id, *where))[0] == 0
+        assert (await shell("list-user", name, *where))[0] == 0
+        assert (await shell("end", session.id, "--user", name[::-1], *where))[0] == 1
+        assert (await shell("end-user", name, "--keep", session.id, *where))[0] == 1
+        assert (await shell("end", "--user", name, *where, session.id))[0] == 0
 
 
 @pytest.mark.parametrize(
