@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from typing import Any
 
 from .errors import ConfigurationError, SessionError
 from .manager import SessionManager
-from .record import is_id
+from .record import is_id, is_text
 from .stores.base import Store
 from .stores.redis import RedisStore
 from .users import Revoked, SessionInfo
@@ -93,14 +94,19 @@ def _parser() -> argparse.ArgumentParser:
 
 def _text(text: str) -> str:
     """Take an argument as it was given: the type of each that is no number."""
+    if not is_text(text):
+        raise argparse.ArgumentTypeError("not UTF-8, as whatever names a session or a user is")
     return text.removeprefix(_MARK)
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= _LONGEST:
-        raise ValueError
-    return value
+    with contextlib.suppress(ValueError):
+        value = float(text)
+        if 0 < value <= _LONGEST:
+            return value
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is not a number of seconds, above 0 and up to 100 years"
+    )
 
 
 def _store(args: argparse.Namespace) -> Store:

@@ -163,7 +163,19 @@ async def test_what_looks_like_an_id_is_what_its_place_says(
         (("show", "x", "--sql", "mysql://u:geheim@h/db"), 2, "mysql+aiomysql://"),
         (("show", "x", "--sql", "u:geheim@h"), 2, "URL of a database"),
         (("show", "A" * 22, "--redis", "redis://u:geheim@127.0.0.1:1/0"), 3, "whether the server"),
-        (("list-user", "x", "--redis", "redis://h", "--idle-timeout", "-5"), 2, "idle-timeout"),
+        (("list-user", "x", "--redis", "redis://h", "--idle-timeout", "-5"), 2, "above 0"),
+        (("list-user", "x", "--redis", "redis://h", "--idle-timeout", "nan"), 2, "above 0"),
+        (("list-user", "x", "--redis", "redis://h", "--idle-timeout", "1e99"), 2, "100 years"),
+        (
+            ("list-user", "x", "--redis", "redis://h", "--idle-timeout", "30m"),
+            2,
+            "argument --idle-timeout: '30m' is not a number of seconds",
+        ),
+        (("list-user", "\udcff", "--redis", "redis://h"), 2, "argument USER: not UTF-8"),
+        (("end-user", "\udcff", "--redis", "redis://h"), 2, "argument USER: not UTF-8"),
+        (("end", "x", "--user", "\udcff", "--redis", "redis://h"), 2, "--user: not UTF-8"),
+        (("show", "x", "--redis", "redis://h", "--prefix", "\udcff"), 2, "--prefix: not UTF-8"),
+        (("show", "x", "--sql", "sqlite+aiosqlite:///\udcff"), 2, "--sql: not UTF-8"),
         (("show", "nonsense", "--redis", "redis://127.0.0.1:1"), 1, "list-user"),
         ((), 2, "command"),
     ],
@@ -177,6 +189,7 @@ async def test_what_goes_wrong_says_what_to_do(
     assert told in err
     assert "geheim" not in err
     assert "Traceback" not in err
+    assert " _" not in err  # the name of a function of ours
 
 
 async def test_a_store_that_hangs_is_not_waited_for(own_redis: RedisServer) -> None:
