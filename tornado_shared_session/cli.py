@@ -19,7 +19,7 @@ from .manager import SessionManager
 from .record import is_id, is_text
 from .stores.base import Store
 from .stores.redis import RedisStore
-from .users import Revoked, SessionInfo
+from .users import NewerRecord, Revoked, SessionInfo
 
 DONE, NOTHING_THERE, WRONG_USE, FAILED = 0, 1, 2, 3
 
@@ -40,6 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return asyncio.run(_run(args))
     except ConfigurationError as error:
         return _complain(str(error), WRONG_USE)
+    except NewerRecord as error:
+        return _complain(f"{error}; use that release of this program, too", FAILED)
     except SessionError as error:
         hint = "look at --redis or --sql, and whether the server runs"
         return _complain(f"{error}; {hint}. What was done so far stays done", FAILED)

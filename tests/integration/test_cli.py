@@ -6,14 +6,15 @@ import asyncio
 import sys
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from tests.support.core import Paper, visit
 from tests.support.processes import ROOT
-from tests.support.sites import Site, session_id, site, until
+from tests.support.sites import Site, raw_redis, session_id, site, until
 from tests.support.sql import tables
 from tornado_shared_session import RedisStore, SessionManager
-from tornado_shared_session.record import Credential, is_id
+from tornado_shared_session.record import FORMAT, Credential, is_id
 from tornado_shared_session.stores.sql import SQLStore
 from tornado_shared_session.testing import CookieJar, RedisServer
 
@@ -190,6 +191,26 @@ async def test_what_goes_wrong_says_what_to_do(
     assert "geheim" not in err
     assert "Traceback" not in err
     assert " _" not in err  # the name of a function of ours
+
+
+async def test_a_record_of_a_newer_release_is_no_outage(
+    redis_url: str, prefix: str, where: tuple[str, ...]
+) -> None:
+    """Nothing is wrong with the server, and nobody is sent to look at it."""
+    async with (
+        SessionManager(RedisStore(redis_url, prefix=prefix)) as manager,
+        raw_redis(redis_url) as redis,
+    ):
+        session, _ = await visit(manager)
+        await session.login("ann")
+        (key,) = await redis.keys(f"{prefix}s:*")
+        await redis.hset(key, b"\xffm", msgpack.packb([FORMAT + 1, "of the future"]))
+        for args in (("show", session.id), ("list-user", "ann")):
+            status, out, err = await shell(*args, *where)
+            assert (status, out) == (3, "")
+            assert "a newer release" in err
+            assert "use that release" in err
+            assert "server" not in err
 
 
 async def test_a_store_that_hangs_is_not_waited_for(own_redis: RedisServer) -> None:
