@@ -21,8 +21,8 @@ PACKAGE = ROOT / "tornado_shared_session"
 
 #: A module imports only from those above it. A package counts as one.
 ORDER = """
-    errors forks events limits serializers mapping record known rooms stored session policy signing
-    credentials tokens origins stores notices connections questions lifecycle users rotation
+    errors forks events limits serializers mapping record devices known rooms stored session policy
+    signing credentials tokens origins stores notices connections questions lifecycle users rotation
     transactions manager settings liveness deadlines channel watcher
     token_state queues closings websocket_line transport handshake payload frames endpoint
     socketio_admission socketio_packets socketio_authenticated socketio_expiring socketio_gate

@@ -14,12 +14,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from .devices import Revoked, SessionInfo
 from .errors import ConfigurationError, SessionError
 from .manager import SessionManager
 from .record import is_id, is_text
 from .stores.base import Store
 from .stores.redis import RedisStore
-from .users import NewerRecord, Revoked, SessionInfo
+from .users import NewerRecord
 
 DONE, NOTHING_THERE, WRONG_USE, FAILED = 0, 1, 2, 3
 

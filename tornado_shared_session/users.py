@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 
+from .devices import Revoked, SessionInfo, device
 from .errors import SessionEnded, StoreError
 from .lifecycle import Lifecycle
 from .questions import Inquiry
@@ -22,52 +21,6 @@ from .stores.base import Deleted, ForeignRecord
 
 _AT_ONCE = 100  # sessions that travel to the store together, and are handled in one turn
 _LATE = 60.0  # seconds; no record comes later than this after its entry in the index
-
-
-@dataclass(frozen=True, slots=True)
-class SessionInfo:
-    """One line of a "your devices" page.
-
-    Attributes:
-        id: for `SessionManager.destroy`.
-        created_at, expires_at: aware, UTC.
-        last_seen: its last activity, aware, UTC; to within `touch_interval`,
-            and in its last `idle_timeout` before `absolute_timeout` not
-            later than the beginning of that.
-        sockets: how many are open, in all processes that answered; of
-            Socket.IO, those that are connected to a namespace.
-        address, user_agent: of the request that logged in, or replaced
-            the credential since; "" if unknown. The client wrote the
-            latter: escape it, and believe neither.
-    """
-
-    id: str
-    created_at: datetime
-    expires_at: datetime
-    last_seen: datetime
-    sockets: int
-    address: str
-    user_agent: str
-
-
-@dataclass(frozen=True, slots=True)
-class Revoked:
-    """What `destroy_user` did.
-
-    Attributes:
-        sessions: how many records it deleted.
-        sockets: how many open sockets were closed for it.
-        processes: how many processes said that theirs are closed, within
-            a second. Those that did not notice by themselves, as always.
-        of_processes: how many should have: those with `SessionServer`,
-            `SessionWebSocketMixin` or `close_on_end`. 0 of 0: there was
-            nobody to ask, or nothing to tell.
-    """
-
-    sessions: int
-    sockets: int
-    processes: int
-    of_processes: int
 
 
 class NewerRecord(StoreError):
@@ -173,16 +126,8 @@ class UserSessions(Lifecycle):
             await inquiry.result()
         finally:
             inquiry.close()
-        return [self._info(record, inquiry.counts.get(record.meta.id, 0)) for record in records]
-
-    def _info(self, record: Record, sockets: int) -> SessionInfo:
-        meta, now = record.meta, datetime.now(UTC)
-        created = datetime.fromtimestamp(meta.created_at, UTC)
-        expires = now + timedelta(seconds=record.ttl)
-        # Activity moves the deadline to idle_timeout from then, so it tells.
-        seen = expires - timedelta(seconds=self.policy.idle_timeout)
-        seen = min(max(created, seen), now)
-        return SessionInfo(meta.id, created, expires, seen, sockets, meta.address, meta.user_agent)
+        idle, counts = self.policy.idle_timeout, inquiry.counts
+        return [device(record, counts.get(record.meta.id, 0), idle) for record in records]
 
     async def room(self, id: str) -> str:
         """Name the room of a session that is known by its id.

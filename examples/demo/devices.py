@@ -15,7 +15,7 @@ import tornado.web
 from shared import WHO, BaseHandler, sessions, sio
 
 from tornado_shared_session import StoreError
-from tornado_shared_session.users import SessionInfo
+from tornado_shared_session.devices import SessionInfo
 
 # The first that is found counts: Edge and Opera also say Chrome, Chrome
 # also says Safari, and Android also says Linux.

@@ -22,9 +22,9 @@ from tornado_shared_session import (
     SessionManager,
     StoreError,
 )
+from tornado_shared_session.devices import Revoked
 from tornado_shared_session.record import Meta, Record, generate_id
 from tornado_shared_session.testing import RedisServer
-from tornado_shared_session.users import Revoked
 
 pytestmark = pytest.mark.redis
 LATE = 5  # seconds until what should have happened is a failure

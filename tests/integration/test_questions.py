@@ -20,11 +20,11 @@ from tests.support.sites import (
     until_subscribers,
 )
 from tornado_shared_session import MemoryStore, RedisStore, SessionManager
+from tornado_shared_session.devices import Revoked
 from tornado_shared_session.notices import Answer, Notice
 from tornado_shared_session.questions import Questions
 from tornado_shared_session.record import generate_id
 from tornado_shared_session.testing import CookieJar, RedisServer
-from tornado_shared_session.users import Revoked
 
 
 @pytest.fixture
