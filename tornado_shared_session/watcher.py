@@ -79,6 +79,7 @@ class Watcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._due: dict[str, str] = {}  # session id -> reason if it turns out to be gone
+        self._renew: dict[str, str] = {}  # by id, what to keep alive, once, if it is time
         self._waiting: list[_Look] = []
         #: Called as `expect` is, with what the store said last.
         self.followers: list[Callable[[str, float], None]] = []
@@ -200,13 +201,13 @@ class Watcher:
             # Redis may have been away, and come back with an older state.
             for known in self._manager.connections.known.values():
                 known.forget()
-        asked = self._due.copy()
-        # In three steps, each of which is one for the interpreter: those
-        # that were asked about come first, and for the reasons they had.
-        self._due.update(
-            dict.fromkeys(self._manager.connections.ids(), "renew" if renew else "expired")
-        )
+        # In steps, each of which is one for the interpreter: those that
+        # were asked about come first, and for the reasons they had.
+        asked, due = self._due.copy(), dict.fromkeys(self._manager.connections.ids(), "expired")
+        self._due.update(due)
         self._due.update(asked)
+        if renew:
+            self._renew = due
         self._wake.set()
 
     async def _answer(self) -> None:
@@ -260,7 +261,8 @@ class Watcher:
                 continue
             _, ttl, provisional, _ = peek
             times[id] = soon + ttl
-            if (provisional or ttl <= least) and reason == "renew":
+            if (provisional or ttl <= least) and id in self._renew:
+                del self._renew[id]
                 old.append((id, peek))
             if known and id in known:
                 known[id].peeked(peek, asked)
@@ -275,8 +277,7 @@ class Watcher:
         """A session is gone; `reason` is why, as far as it was known when the store was asked."""
         heard = self._due.get(id)  # meanwhile: why it is gone
         gone = heard if heard in FINAL else reason
-        gone = gone if gone not in ("rotated", "renew") else "expired"
-        self._manager.connections.end(id, gone)
+        self._manager.connections.end(id, gone if gone != "rotated" else "expired")
 
     def _outdated(self, connection: Connection, generation: int) -> None:
         """A session lives, but a connection of it may rely on a credential that it has no more."""

@@ -172,6 +172,7 @@ def build(args: argparse.Namespace, store: Store | None = None, **server: Any) -
         reload_interval=args.reload_interval,
         max_unverified=args.max_unverified,
         max_sessions_per_user=args.max_sessions,
+        sockets_keep_alive=args.sockets_keep_alive,
         credentials=CREDENTIALS[args.credentials](),
     )
     if args.no_notices or args.no_deadlines:
@@ -229,6 +230,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reload-interval", type=float, default=15)
     parser.add_argument("--max-unverified", type=float, default=30)
     parser.add_argument("--max-sessions", type=int, default=None)
+    parser.add_argument("--sockets-keep-alive", action="store_true")
     parser.add_argument("--connect-timeout", type=float, default=20)
     parser.add_argument("--reload", default="event")
     parser.add_argument("--anonymous", default="create")

@@ -23,6 +23,7 @@ from tests.support.sites import (
 from tornado_shared_session.connections import Phase
 from tornado_shared_session.events import Reporter
 from tornado_shared_session.notices import Notice
+from tornado_shared_session.record import Delta
 from tornado_shared_session.testing import RedisServer
 
 
@@ -101,6 +102,37 @@ async def test_forged_notices_close_nothing(redis_url: str, prefix: str, transpo
             assert await client.emit("get") == ""
             assert 1 <= peeks < 200
             assert not client.closings
+
+
+@pytest.mark.parametrize("kept_by", ["a visitor's socket", "sockets_keep_alive"])
+async def test_forged_notices_do_not_end_what_an_open_socket_keeps_alive(
+    redis_url: str, prefix: str, kept_by: str
+) -> None:
+    """However many name it, the reload renews the session, and no notice does (C5)."""
+    keep = kept_by == "sockets_keep_alive"
+    settings: dict[str, Any] = {"idle": 1, "touch_interval": 0.2, "reload_interval": 0.2}
+    async with (
+        site(redis=redis_url, prefix=prefix, sockets_keep_alive=keep, **settings) as a,
+        raw_redis(redis_url) as redis,
+        a.client("websocket", await a.visitor() if keep else None) as client,
+    ):
+        await client.connect()
+        assert a.connection.provisional is not keep
+        commits, commit = 0, a.manager.store.commit
+
+        async def counted(delta: Delta) -> object:
+            nonlocal commits
+            commits += 1
+            return await commit(delta)
+
+        a.manager.store.commit = counted  # type: ignore[assignment, method-assign]  # replaced for the test
+        lie = Notice("revoked", (a.connection.id,)).encode()
+        until_then = time.monotonic() + 2
+        while time.monotonic() < until_then:
+            await redis.publish(f"{prefix}notices:0", lie)
+            await asyncio.sleep(0.001)  # time itself is under test
+        assert not client.closings
+        assert 2 <= commits <= 2 / 0.16 + 1  # one for each reload
 
 
 async def test_a_killed_subscription_comes_back_and_checks_everything(

@@ -8,6 +8,7 @@ from tests.support.mutants import Mutant
 
 EXPIRY = "tests/integration/test_socket_expiry.py::"
 WATCHER = "tests/integration/test_watcher.py::"
+KEPT = "test_forged_notices_do_not_end_what_an_open_socket_keeps_alive"
 UNIT = "tests/unit/test_watcher.py::"
 WS = "[websocket]"
 
@@ -36,6 +37,18 @@ TABLE = {
         "if peek is None:",
         "if True:",
         WATCHER + "test_forged_notices_close_nothing" + WS,
+    ),
+    "a notice takes the reload's place": (
+        "watcher.py",
+        "and id in self._renew:",
+        'and reason == "expired":',
+        WATCHER + KEPT + "[sockets_keep_alive]",
+    ),
+    "a notice renews": (
+        "watcher.py",
+        "                del self._renew[id]\n",
+        "",
+        WATCHER + KEPT + "[a visitor's socket]",
     ),
     "nobody listens for the heartbeat": (
         "channel.py",
