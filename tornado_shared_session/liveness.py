@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 from .connections import Connection, Phase
 from .errors import SessionEnded, StoreError
@@ -18,6 +19,7 @@ from .record import Delta, Peek
 from .session import Session
 
 _NOTICE_GRACE = 0.1  # seconds for the notice that says why a record is gone
+_RENEWED = 50  # sessions that are renewed in one turn of the loop
 
 
 async def reload(manager: SessionManager, connection: Connection) -> Session | None:
@@ -117,8 +119,13 @@ def renewed_at(policy: Policy) -> float:
     return policy.idle_timeout - policy.touch_interval if policy.sockets_keep_alive else -1.0
 
 
-async def renew(manager: SessionManager, id: str, peek: Peek) -> None:
-    """Keep alive a session of an open connection."""
+async def renew(manager: SessionManager, some: Sequence[tuple[str, Peek]]) -> None:
+    """Keep alive sessions of open connections, a few in each turn of the loop."""
+    for start in range(0, len(some), _RENEWED):
+        await asyncio.gather(*(_renew(manager, *one) for one in some[start : start + _RENEWED]))
+
+
+async def _renew(manager: SessionManager, id: str, peek: Peek) -> None:
     policy = manager.policy
     ttl = policy.provisional_timeout if peek.provisional else policy.idle_timeout
     if id in manager.connections:

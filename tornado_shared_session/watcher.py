@@ -32,7 +32,6 @@ from .record import Peek
 
 _BATCH = 500  # sessions asked about in one turn of the loop
 _CLOSED = 20  # of them that end before others have a turn
-_RENEWED = 50  # sessions that are renewed in one turn of the loop
 _PACE = 0.005  # seconds between two questions, so that a flood of notices is a few
 _RETRY = 0.5  # seconds until a store that failed is asked again
 _MARGIN = 0.005  # a deadline is looked at this much after it, for Redis counts in ms
@@ -234,9 +233,7 @@ class Watcher:
                 old = await self._act(ids, reasons, peeks, asked)
                 for look in self._waiting:
                     look.settle(id for id in ids if id not in self._due)  # not asked again
-                for start in range(0, len(old), _RENEWED):
-                    few = old[start : start + _RENEWED]
-                    await asyncio.gather(*(liveness.renew(self._manager, *one) for one in few))
+                await liveness.renew(self._manager, old)
                 # Of many the pauses come at the end, all in one: a processor that slept has
                 # forgotten all of them, which costs it half as much again.
                 left, pause = max(left - len(ids), 0), pause + _PACE
