@@ -31,7 +31,7 @@ from .notices import Notice
 from .record import Peek
 
 _BATCH = 500  # sessions asked about in one turn of the loop
-_CLOSED = 20  # of them that end before others have a turn
+_CLOSED = 20  # that may end before others have a turn
 _PACE = 0.005  # seconds between two questions, so that a flood of notices is a few
 _RETRY = 0.5  # seconds until a store that failed is asked again
 _MARGIN = 0.005  # a deadline is looked at this much after it, for Redis counts in ms
@@ -227,7 +227,7 @@ class Watcher:
                         logger.exception("sessions could not be looked up")
                     for id, reason in zip(ids, reasons, strict=True):
                         self._due.setdefault(id, reason)
-                        self._unverified(id)
+                    await self._unverified()
                     await asyncio.sleep(_RETRY)
                     continue
                 old = await self._act(ids, reasons, peeks, asked)
@@ -287,9 +287,12 @@ class Watcher:
             else:
                 self._manager.connections.end_one(connection, "rotated")
 
-    def _unverified(self, id: str) -> None:
+    async def _unverified(self) -> None:
         """The store cannot be asked: an end that is long due is believed."""
         limit = time.monotonic() - self._manager.policy.max_unverified
-        for connection in self._manager.connections.of(id):
-            if connection.deadline < limit:
-                self._manager.connections.end_one(connection, "expired")
+        for number, id in enumerate(list(self._due)):
+            if number % _CLOSED == 0:
+                await asyncio.sleep(0)
+            for connection in self._manager.connections.of(id):
+                if connection.deadline < limit:
+                    self._manager.connections.end_one(connection, "expired")

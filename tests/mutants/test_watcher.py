@@ -9,6 +9,7 @@ from tests.support.mutants import Mutant
 EXPIRY = "tests/integration/test_socket_expiry.py::"
 WATCHER = "tests/integration/test_watcher.py::"
 KEPT = "test_forged_notices_do_not_end_what_an_open_socket_keeps_alive"
+OUTAGE = "test_an_outage_ends_all_that_is_long_due_and_little_of_it_in_one_turn"
 UNIT = "tests/unit/test_watcher.py::"
 WS = "[websocket]"
 
@@ -82,9 +83,21 @@ TABLE = {
     ),
     "all end in one turn": (
         "watcher.py",
-        "if number % _CLOSED == 0:",
-        "if False:",
+        "if number % _CLOSED == 0:\n                await asyncio.sleep(0)\n            self._end",
+        "if False:\n                await asyncio.sleep(0)\n            self._end",
         UNIT + "test_few_sessions_end_in_one_turn_and_a_reason_that_comes_meanwhile_counts",
+    ),
+    "an outage is noticed a batch at a time": (
+        "watcher.py",
+        "enumerate(list(self._due)):",
+        "enumerate(list(self._due)[-_BATCH:]):",
+        UNIT + OUTAGE,
+    ),
+    "an outage ends all in one turn": (
+        "watcher.py",
+        "if number % _CLOSED == 0:\n                await asyncio.sleep(0)\n            for",
+        "if False:\n                await asyncio.sleep(0)\n            for",
+        UNIT + OUTAGE,
     ),
     "an answer is for open connections only": (
         "connections.py",

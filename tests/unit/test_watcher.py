@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tornado_shared_session import MemoryStore, SessionManager
+from tornado_shared_session import MemoryStore, SessionManager, StoreError
 from tornado_shared_session.connections import Connection, Phase
 from tornado_shared_session.notices import Notice
 from tornado_shared_session.record import Peek, generate_id
@@ -115,6 +115,34 @@ async def test_many_are_asked_about_without_a_pause_between(
             while len(log) < 5:
                 await sleep(0.001)  # the pauses are what is looked at
         assert log == [500, 500, 500, 200, pytest.approx(0.02)]
+
+
+async def test_an_outage_ends_all_that_is_long_due_and_little_of_it_in_one_turn() -> None:
+    """However many they are, at the first question that gets no answer (R2, R17)."""
+    store, failed = Counted(), asyncio.Event()
+
+    async def down(ids: Sequence[str]) -> list[Peek | None]:
+        store.asked.append(len(ids))
+        failed.set()
+        raise StoreError("down")
+
+    async with SessionManager(store, max_unverified=1) as manager:
+        watcher = watch(manager)
+        await asyncio.sleep(0)  # its first look, at nothing
+        store.peek = down  # type: ignore[method-assign]  # from here on
+        connections, now = opened(manager, 1200), time.monotonic()
+        for number, one in enumerate(connections):
+            one.deadline = now - (0 if number % 3 == 0 else 2)
+        watcher._ask_all(renew=True)
+        await failed.wait()
+        most, before = 0, 0
+        while before < 800:
+            ended = sum(one.phase is Phase.ENDED for one in connections)
+            most, before = max(most, ended - before), ended
+            await asyncio.sleep(0)
+        assert store.asked == [500]
+        assert most <= 20
+        assert all(one.phase is Phase.OPEN for one in connections if one.deadline >= now)
 
 
 async def test_one_answer_about_sessions_of_every_kind() -> None:
