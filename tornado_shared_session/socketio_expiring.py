@@ -140,6 +140,8 @@ class Expiring:
         if not some:
             return
         deadline = max(one.deadline for one in some)
+        if deadline <= now:
+            return  # it is over, or has no time to live; the watcher says when it has one
         again = deadline - self._notice
         if again <= now:
             # Activity from now on leads to a warning this much later at the earliest.

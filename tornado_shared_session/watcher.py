@@ -257,7 +257,8 @@ class Watcher:
                 gone.append((id, reason))
                 continue
             _, ttl, provisional, _ = peek
-            times[id] = soon + ttl
+            if ttl:  # else nobody knows when: it has no time to live
+                times[id] = soon + ttl
             if (provisional or ttl <= least) and id in self._renew:
                 del self._renew[id]
                 old.append((id, peek))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from tests.support.sites import (
     ttl,
     until,
 )
+from tornado_shared_session.record import Peek
 from tornado_shared_session.testing import CookieJar, RedisServer
 
 
@@ -125,3 +127,29 @@ async def test_polls_and_pings_are_no_activity(redis_url: str, prefix: str, tran
             await client.connect()
             assert await closed_after(a, client, redis_url, prefix, 3) < 1
             assert sum(packet == "2" for packet in client.packets) >= 2
+
+
+@pytest.mark.parametrize("server", [{}, {"expiring_notice": 1.7}])
+async def test_a_session_without_a_time_to_live_is_not_asked_about_all_the_time(
+    redis_url: str, prefix: str, server: dict[str, Any]
+) -> None:
+    """Somebody ran PERSIST: that is no deadline that has come, and an event sets one."""
+    async with site(redis=redis_url, prefix=prefix, idle=2, server=server) as a:
+        async with a.client("websocket", await a.visitor()) as client:
+            await client.connect()
+            id, looks, peek = a.connection.id, 0, a.manager.store.peek
+
+            async def counted(ids: Sequence[str]) -> list[Peek | None]:
+                nonlocal looks
+                looks += 1
+                return await peek(ids)
+
+            a.manager.store.peek = counted  # type: ignore[method-assign]  # replaced for the test
+            async with raw_redis(redis_url) as redis:
+                await redis.persist(f"{prefix}s:{id}")
+            await a.watcher.look([id])
+            await asyncio.sleep(1)  # time is meant: that next to nothing happens in it
+            assert 1 <= looks <= 3
+            assert not client.events
+            assert await client.emit("get") == ""
+            assert await ttl(redis_url, prefix, id) > 1

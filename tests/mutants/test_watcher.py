@@ -10,6 +10,7 @@ EXPIRY = "tests/integration/test_socket_expiry.py::"
 WATCHER = "tests/integration/test_watcher.py::"
 KEPT = "test_forged_notices_do_not_end_what_an_open_socket_keeps_alive"
 OUTAGE = "test_an_outage_ends_all_that_is_long_due_and_little_of_it_in_one_turn"
+PERSISTED = "test_a_session_without_a_time_to_live_is_not_asked_about_all_the_time"
 UNIT = "tests/unit/test_watcher.py::"
 WS = "[websocket]"
 
@@ -98,6 +99,18 @@ TABLE = {
         "if number % _CLOSED == 0:\n                await asyncio.sleep(0)\n            for",
         "if False:\n                await asyncio.sleep(0)\n            for",
         UNIT + OUTAGE,
+    ),
+    "no time to live is a deadline that has come": (
+        "watcher.py",
+        "            if ttl:  # else",
+        "            if True:  # else",
+        EXPIRY + PERSISTED + "[server0]",
+    ),
+    "who warns asks all the time": (
+        "socketio_expiring.py",
+        "if deadline <= now:",
+        "if False:",
+        EXPIRY + PERSISTED + "[server1]",
     ),
     "an answer is for open connections only": (
         "connections.py",
