@@ -47,9 +47,11 @@ class Known:
         values = dict(record.values)
         return Record(record.meta, generation, record.version, left, values, record.provisional)
 
-    def loaded(self, record: Record, asked: float) -> None:
-        """The store, asked at that time (monotonic seconds), answered with this record."""
-        if record.version >= self._version or asked > self._heard:
+    def loaded(self, record: Record | None, asked: float) -> None:
+        """The store, asked at that time (monotonic seconds), answered with this record, or none."""
+        if record is None:
+            self.forget()
+        elif record.version >= self._version or asked > self._heard:
             self._hear(record.version)
             self._record = record.copy()
             self._deadline = asked + record.ttl

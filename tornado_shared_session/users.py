@@ -40,18 +40,18 @@ class UserSessions(Lifecycle):
         asked = 0.0 if known is None else time.monotonic()
         try:
             record = await self.store.load(id)
-            if known is not None and record is not None:
-                known.loaded(record, asked)
-            return record
         except CorruptRecord:
             self.report("corrupt_record", id)
-            return None
+            record = None
         except NewerFormat:
             self.report("newer_format", id)
             raise NewerRecord("the session was written by a newer release") from None
         except ForeignRecord:
             self.report("foreign_record", id)
             raise
+        if known is not None:
+            known.loaded(record, asked)
+        return record
 
     async def destroy(self, id: str, user_id: str | None = None) -> bool:
         """End a session by its id; return whether there was one to end.

@@ -32,6 +32,22 @@ async def test_a_session_that_has_ended_is_not_written(
         assert not a.manager.connections.known
 
 
+async def test_what_a_request_finds_gone_no_event_goes_by(
+    redis_url: str, prefix: str, transport: str
+) -> None:
+    """No notice came, but this process has seen that there is no such session any more."""
+    settings: dict[str, Any] = {"no_deadlines": True, "reload": INTERVAL}
+    async with site(redis=redis_url, prefix=prefix, **settings) as a:
+        jar = await a.visitor(note="old")
+        async with a.client(transport, jar) as client:
+            await client.connect()
+            await end_silently(redis_url, prefix, session_id(jar))
+            assert (await a.http(jar).get("/note")).body == b"null"
+            with pytest.raises(Exception, match=r"close|http 400"):
+                await client.emit("get")
+            assert await client.wait_for("session_ended") == {"reason": "expired"}
+
+
 async def test_a_replaced_credential_ends_what_is_known(
     redis_url: str, prefix: str, transport: str
 ) -> None:

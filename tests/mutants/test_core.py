@@ -229,8 +229,8 @@ MUTANTS = {
     ),
     "an outage is no session": Broken(
         "users.py",
-        "            return record\n",
-        "            return record\n        except StoreError:\n            return None\n",
+        "        except ForeignRecord:\n",
+        "        except StoreError:\n            return None\n        except ForeignRecord:\n",
         MANAGER + "test_a_store_that_cannot_be_asked_is_no_answer",
     ),
     "the dead count against the limit": Broken(

@@ -74,6 +74,12 @@ TABLE = {
         "",
         ENDS + "test_a_session_that_has_ended_is_not_written" + WS,
     ),
+    "what is gone stays known": (
+        "known.py",
+        "        if record is None:\n            self.forget()\n        elif",
+        "        if record is None:\n            pass\n        elif",
+        ENDS + "test_what_a_request_finds_gone_no_event_goes_by" + WS,
+    ),
     "a block that raises is saved": (
         "socketio_sessions.py",
         "if kind is None:",
