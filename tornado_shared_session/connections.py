@@ -148,11 +148,14 @@ class Connections:
 
     Attributes:
         known: by session id, what those who do not ask the store go by.
+        running: how many handlers of what clients sent are under way, also of
+            those that have left meanwhile.
     """
 
     def __init__(self, report: Reporter) -> None:
         self._report = report
         self.known: dict[str, Known] = {}
+        self.running = 0
         # Most sessions have one, for which a set would be ten times as large.
         self._by_id: dict[str, Connection | set[Connection]] = {}
 
@@ -217,6 +220,16 @@ class Connections:
         if some is connection or some == set():
             del self._by_id[connection.id]
             self.known.pop(connection.id, None)
+
+    def begin(self, connection: Connection) -> None:
+        """A handler of what it sent begins."""
+        connection.running += 1
+        self.running += 1
+
+    def finish(self, connection: Connection) -> None:
+        """A handler of what it sent is through."""
+        connection.running -= 1
+        self.running -= 1
 
     def committed(self, delta: Delta, result: Committed | None) -> None:
         """This process has changed a record; None: it failed, and nobody knows what it did."""

@@ -62,10 +62,12 @@ async def drain(
 
     For the end of a process, on SIGTERM for instance. No connection is
     accepted any more, and a new socket on an old connection is answered
-    503. Requests and events whose handlers run are let through. Sockets
-    and streams are told `shutdown` and closed so that clients come back,
-    `pace` of them a second and in no order, so that they do not come
-    back all at once. Then the connections and the manager are closed.
+    503. Requests and events whose handlers run are let through; of those
+    whose client has gone the events are, and the requests are not, for
+    Tornado's server forgets them then. Sockets and streams are told
+    `shutdown` and closed so that clients come back, `pace` of them a
+    second and in no order, so that they do not come back all at once.
+    Then the connections and the manager are closed.
 
     Calling it again, also meanwhile, returns the same result; after one
     that was cancelled it drains what is left.
@@ -141,10 +143,10 @@ class _Drain:
         for server in self._servers:
             server.last_requests()
         await self._until(self._cut_at, self._quiet)
-        handlers = {one for one in self._told if one.running}
         for connection in [*self._waiting, *self._manager.connections]:
             self._end(connection)
         self._waiting = []
+        cut, busy = self._manager.connections.running, {one for one in self._told if one.running}
         await self._until(self._store_at, self._closed)
         left, unfinished = set(self._manager.connections), self._requests()
         for server in self._servers:
@@ -153,7 +155,7 @@ class _Drain:
         result = Drained(
             sockets=len(self._told - left),
             requests=len(before) - len(before & unfinished),
-            cut=len(unfinished) + len(handlers | left),
+            cut=cut + len(unfinished) + len(left - busy),
             seconds=round(self._now() - self._began, 3),
         )
         logger.info("drained: %s", result)
@@ -206,7 +208,8 @@ class _Drain:
         for connection in self._untold():
             self._tell(connection)
         self._tell_waiting()
-        return not len(self._manager.connections) and not any(one.running for one in self._told)
+        connections = self._manager.connections
+        return not len(connections) and not connections.running
 
     def _quiet(self) -> bool:
         """Whether nothing is under way any more."""

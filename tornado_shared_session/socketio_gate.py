@@ -158,7 +158,7 @@ class Gate(Packets):
                     connection.close_unless_connected(self.connect_timeout)
         if connection.leaving:
             return self.not_handled
-        connection.running += 1
+        self.sessions.connections.begin(connection)
         try:
             go, session = await self._before(connection)
             if not go or args[0] not in self._by_sid:  # it has left meanwhile
@@ -185,7 +185,8 @@ class Gate(Packets):
             go = connection.phase is Phase.OPEN and connection.id is id
             return result if go else self.not_handled
         finally:
-            connection.running -= 1  # its acknowledgement is sent in the same turn of the loop
+            # Its acknowledgement is sent in the same turn of the loop.
+            self.sessions.connections.finish(connection)
 
     async def _before(self, connection: SocketConnection) -> tuple[bool, Session | None]:
         """Whether what the client sent may be handled, and the session if it was read."""

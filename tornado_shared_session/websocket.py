@@ -215,7 +215,7 @@ class SessionWebSocketMixin(WithManager, _Handler):
         if connection.phase is not Phase.OPEN or connection.leaving:
             return
         manager, session = self.session_manager, None
-        connection.running += 1
+        manager.connections.begin(connection)
         try:
             if self.session_reload:
                 session = await liveness.reload(manager, connection)
@@ -226,7 +226,7 @@ class SessionWebSocketMixin(WithManager, _Handler):
         except StoreError as error:
             manager.report("store_failed", connection.id, f"message dropped: {error}")
         finally:
-            connection.running -= 1
+            manager.connections.finish(connection)
 
     async def _session_run(
         self, connection: WebSocketConnection, handle: Callable[[], Any]

@@ -172,6 +172,24 @@ async def test_an_event_under_way_is_acknowledged_before_its_socket_is_told(
     assert a.shared.heard("set") == []
 
 
+async def test_an_event_whose_client_has_left_is_let_through(
+    a: Site, transport: str, redis_url: str, prefix: str
+) -> None:
+    """The store is closed only then, so what it saves is stored (R21)."""
+    jar = await a.visitor()
+    async with a.client(transport, jar) as client:
+        await client.connect()
+        await client.emit("slow", "k", 1, ack=False)
+        await until(lambda: a.shared.heard("slow"))
+    await until(lambda: not len(a.manager.connections))
+    done = draining(a)
+    await asyncio.sleep(0.2)  # time is meant: it waits for as long as the handler takes
+    assert not done.done()
+    a.shared.go.set()
+    assert (await asyncio.wait_for(done, 3)).cut == 0
+    assert await stored(redis_url, prefix, jar, "k") == 1
+
+
 async def test_plain_websockets_and_streams_end_too(redis_url: str, prefix: str) -> None:
     """With 1001 once its message is handled; an event stream stops whole (R21)."""
     async with streams.site(redis=redis_url, prefix=prefix) as a:

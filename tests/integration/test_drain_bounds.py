@@ -119,6 +119,20 @@ async def test_what_does_not_end_is_cut_and_counted(
     http.close()
 
 
+async def test_a_handler_whose_client_has_left_is_cut_and_counted(a: Site) -> None:
+    """As one whose client is still there (R21)."""
+    async with a.client("websocket", await a.visitor()) as client:
+        await client.connect()
+        await client.emit("slow", "k", 1, ack=False)
+        await until(lambda: a.shared.heard("slow"))
+    await until(lambda: not len(a.manager.connections))
+    result = await drain(a.server.http_server, a.manager, timeout=0.6)
+    assert (result.cut, result.sockets) == (1, 0)
+    assert result.seconds > 0.35
+    a.shared.go.set()
+    await until(lambda: not a.manager.connections.running)
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [

@@ -19,6 +19,18 @@ TABLE = {
         "        if False:\n            self._waiting",
         DRAIN + "test_an_event_under_way_is_acknowledged_before_its_socket_is_told[websocket]",
     ),
+    "handlers whose client has left are not waited for": (
+        "draining.py",
+        " and not connections.running",
+        "",
+        DRAIN + "test_an_event_whose_client_has_left_is_let_through[websocket]",
+    ),
+    "handlers whose client has left are not counted": (
+        "draining.py",
+        "cut, busy = self._manager.connections.running,",
+        "cut, busy = 0,",
+        BOUNDS + "test_a_handler_whose_client_has_left_is_cut_and_counted",
+    ),
     "a leaving socket begins another event": (
         "socketio_gate.py",
         "        if connection.leaving:\n",
