@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ..errors import ConfigurationError, SessionError, StoreError
 from ..events import logger
-from ..forks import CLOSED, tell_of_forks, used_elsewhere
+from ..forks import CLOSED, OneLoop
 from .sql_connect import borrow, connect
 from .sql_errors import Failure, classify, explain
 
@@ -54,7 +54,7 @@ class Attempt:
 Work = Callable[[AsyncConnection, Attempt], Awaitable[_T]]
 
 
-class Database:
+class Database(OneLoop):
     """Runs operations on a database, each within a time.
 
     Args:
@@ -66,6 +66,7 @@ class Database:
     """
 
     def __init__(self, url_or_engine: Any, timeout: float) -> None:
+        super().__init__("SQLStore")
         self.timeout = self._grace = timeout
         self._owned = not isinstance(url_or_engine, AsyncEngine)
         if self._owned:
@@ -75,8 +76,6 @@ class Database:
         self.backend = self.engine.dialect.name
         #: How to create what is missing; set by the store.
         self.remedy = ""
-        self._loop: object = None  # what it is used in; else CLOSED, or what spoilt it
-        tell_of_forks(self)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(
@@ -125,13 +124,6 @@ class Database:
             await connection.execute(statement, values)
 
         await self.run(work)
-
-    def _check_loop(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._loop is CLOSED:
-            raise StoreError("the session store is closed")
-        if self._loop is not None:
-            raise used_elsewhere("SQLStore")
-        self._loop = loop
 
     def _finished(self, task: asyncio.Task[Any], end: asyncio.TimerHandle) -> None:
         end.cancel()
@@ -208,11 +200,6 @@ class Database:
         """Close every connection that is not in use; they cannot be trusted."""
         await self.engine.dispose()
 
-    def open(self) -> None:
-        """Begin anew after `close()`, perhaps in the next event loop."""
-        if self._loop is CLOSED:
-            self._loop = None
-
     async def close(self) -> None:
         """Finish what is under way and let go of the connections."""
         if self._tasks:
@@ -226,7 +213,7 @@ class Database:
 
     def forked(self) -> None:
         """See `forks.py`: every connection that there is, is the parent's."""
-        if self._loop not in (None, CLOSED):
+        if self.used:
             self._loop = "forked"
 
 
