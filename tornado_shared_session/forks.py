@@ -34,11 +34,19 @@ def tell_of_forks(holder: Holder) -> None:
     _holders.add(holder)
 
 
-def used_elsewhere(what: str) -> ConfigurationError:
-    """Return the error for what was used in another event loop, or before a fork."""
+def used_elsewhere(what: str, yours: str = "") -> ConfigurationError:
+    """Return the error for what was used in another event loop, or before a fork.
+
+    Args:
+        yours: what of the application's it is built on, if that is so. A
+            close does not close its connections, so it would be no remedy.
+    """
+    remedy = "or close it there first"
+    if yours:
+        remedy = f"each on a new {yours}: connections of yours stay in the loop they were made in"
     return ConfigurationError(
         f"this {what} was used in another event loop or process; create one store (and one"
-        " SessionManager) per event loop, after forking, or close it there first"
+        f" SessionManager) per event loop, after forking, {remedy}"
     )
 
 
@@ -47,10 +55,11 @@ class OneLoop:
 
     Args:
         name: for the error, of what it is a part of.
+        yours: what of the application's it is built on, "client" for instance.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, yours: str = "") -> None:
+        self._name, self._yours = name, yours
         self._loop: Any = None  # what it is used in; else CLOSED, or what spoilt it
         self._home: asyncio.AbstractEventLoop  # what it is, or was last, used in
         tell_of_forks(self)
@@ -73,7 +82,7 @@ class OneLoop:
         if self._loop is CLOSED:
             raise StoreError("the session store is closed")
         if self._loop is not None:
-            raise used_elsewhere(self._name)
+            raise used_elsewhere(self._name, self._yours)
         self._loop = self._home = loop
 
 

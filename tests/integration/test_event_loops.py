@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis.asyncio
+from sqlalchemy.ext.asyncio import create_async_engine
 from tornado.web import Application, RequestHandler
 
 from tests.apps.streams import build, options
@@ -29,6 +31,7 @@ from tornado_shared_session import (
     StoreError,
 )
 from tornado_shared_session.notices import Notice
+from tornado_shared_session.stores.sql import SQLStore
 from tornado_shared_session.testing import CookieJar, HTTPTestClient, SocketIOTestClient, serve
 from tornado_shared_session.watcher import watch
 
@@ -38,8 +41,6 @@ Make = Callable[[str, str, Path], Store]
 
 def sql(url: str, prefix: str, path: Path) -> Store:
     """Return a store in SQLite."""
-    from tornado_shared_session.stores.sql import SQLStore
-
     return SQLStore(f"sqlite+aiosqlite:///{path}/sessions.db")
 
 
@@ -198,6 +199,36 @@ def test_a_loop_after_one_that_was_not_closed_is_an_error(store: Store) -> None:
     asyncio.run(manager.start())
     with pytest.raises(ConfigurationError, match="close it there first"):
         asyncio.run(use(manager))
+
+
+@pytest.mark.parametrize("yours", ["client", "engine"])
+def test_what_is_built_on_connections_of_yours_asks_for_new_ones(
+    redis_url: str, prefix: str, tmp_path: Path, yours: str
+) -> None:
+    """A close leaves those open, so it does not free a store for the next loop, nor is it
+    advised (T20).
+    """
+
+    def make() -> tuple[Store, Callable[[], Coroutine[Any, Any, None]]]:
+        if yours == "client":
+            client = redis.asyncio.Redis.from_url(redis_url)
+            return RedisStore(client, prefix=prefix), client.aclose
+        engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path}/sessions.db")
+        return SQLStore(engine), engine.dispose
+
+    async def visit(store: Store, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        if isinstance(store, SQLStore):
+            await store.create_tables()
+        async with SessionManager(store, secret=SECRET):
+            await store.load("A" * 22)
+        await close()
+
+    first = make()
+    asyncio.run(visit(*first))
+    with pytest.raises(ConfigurationError, match=f"each on a new {yours}") as refused:
+        asyncio.run(visit(*first))
+    assert "close it there" not in str(refused.value)
+    asyncio.run(visit(*make()))
 
 
 async def test_autoreload_loses_no_session_and_leaves_nothing_behind(

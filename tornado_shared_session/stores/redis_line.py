@@ -26,7 +26,7 @@ class Line(OneLoop):
     """The part of the pipe that holds a connection."""
 
     def __init__(self, pool: ConnectionPool, timeout: float, shared: bool) -> None:
-        super().__init__("RedisStore")
+        super().__init__("RedisStore", "client" if shared else "")
         self._timeout, self._shared = timeout, shared
         self._lease = Lease(pool)
         self._wire: Wire | None = None
@@ -140,7 +140,8 @@ class Line(OneLoop):
     async def close(self) -> None:
         """Finish what is under way and stop; whoever asks from here on is told.
 
-        A pool that others use serves again when this is done.
+        A pool that others use serves again when this is done, in this event
+        loop: it keeps its connections, which are of no use in another one.
         """
         loop = self._loop
         if not self.used or loop is not asyncio.get_running_loop():

@@ -66,9 +66,9 @@ class Database(OneLoop):
     """
 
     def __init__(self, url_or_engine: Any, timeout: float) -> None:
-        super().__init__("SQLStore")
-        self.timeout = self._grace = timeout
         self._owned = not isinstance(url_or_engine, AsyncEngine)
+        super().__init__("SQLStore", "" if self._owned else "engine")
+        self.timeout = self._grace = timeout
         if self._owned:
             self.engine = connect(url_or_engine, timeout)
         else:
@@ -201,7 +201,11 @@ class Database(OneLoop):
         await self.engine.dispose()
 
     async def close(self) -> None:
-        """Finish what is under way and let go of the connections."""
+        """Finish what is under way and let go of the connections.
+
+        An engine that is not ours keeps them, so this stays with its event
+        loop, and out of a child: there they would be somebody else's.
+        """
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self.timeout)
         for task in self._tasks:
