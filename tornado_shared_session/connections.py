@@ -221,6 +221,12 @@ class Connections:
             del self._by_id[connection.id]
             self.known.pop(connection.id, None)
 
+    def gone(self, connection: Connection) -> None:
+        """Its client has left, or was answered: take it out; twice is harmless."""
+        if connection.phase is not Phase.ENDED:
+            connection.phase, connection.reason = Phase.ENDED, "gone"
+        self.discard(connection)
+
     def begin(self, connection: Connection) -> None:
         """A handler of what it sent begins."""
         connection.running += 1

@@ -67,9 +67,7 @@ class Gate(Packets):
     def forget(self, connection: SocketConnection) -> None:
         """Drop what is kept of a connection; twice is harmless."""
         connection.cancel_timer()
-        if connection.phase is not Phase.ENDED:
-            connection.phase, connection.reason = Phase.ENDED, "gone"
-        self.sessions.connections.discard(connection)
+        self.sessions.connections.gone(connection)
         self._by_eio.pop(connection.eio_sid, None)
         # python-socketio frees it only of who was connected to a namespace.
         self._binary_packet.pop(connection.eio_sid, None)

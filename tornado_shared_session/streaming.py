@@ -92,9 +92,7 @@ class StreamConnection(Connection):
 
     def forget(self) -> None:
         """The response is sent, or nobody is there to read it; twice is harmless."""
-        if self.phase is not Phase.ENDED:
-            self.phase, self.reason = Phase.ENDED, "gone"
-        self._manager.connections.discard(self)
+        self._manager.connections.gone(self)
         vars(self._handler).pop("on_finish", None)
 
     def _on_finish(self) -> None:

@@ -189,9 +189,7 @@ class SessionWebSocketMixin(WithManager, _Handler):
 
     def _session_forget(self, connection: WebSocketConnection) -> None:
         connection.left.set()
-        if connection.phase is not Phase.ENDED:
-            connection.phase, connection.reason = Phase.ENDED, "gone"
-        self.session_manager.connections.discard(connection)
+        self.session_manager.connections.gone(connection)
 
     # -- what the client sends ------------------------------------------------
 
