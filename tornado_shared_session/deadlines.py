@@ -46,11 +46,6 @@ class Deadlines:
         self._running = False
         self._cancel()
 
-    def clear(self) -> None:
-        """Forget every deadline."""
-        self._heap.clear()
-        self._expected.clear()
-
     def expect(self, id: str, when: float) -> None:
         """Call back at a time (monotonic seconds), unless an earlier one is set.
 

@@ -33,10 +33,6 @@ class Queue:
         """Return how many items nobody has taken yet."""
         return 0 if self._items is None else len(self._items)
 
-    def empty(self) -> bool:
-        """Tell whether there is none."""
-        return self._items is None
-
     def put_nowait(self, item: Any) -> None:
         """Put an item at the end."""
         while self._getters:

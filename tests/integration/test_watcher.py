@@ -21,6 +21,7 @@ from tests.support.sites import (
     until,
 )
 from tornado_shared_session.connections import Phase
+from tornado_shared_session.deadlines import Deadlines
 from tornado_shared_session.events import Reporter
 from tornado_shared_session.notices import Notice
 from tornado_shared_session.record import Delta
@@ -61,7 +62,9 @@ async def test_an_earlier_deadline_takes_the_place_of_a_later_one(
             await client.connect()
             connection = a.connection
             assert a.watcher._deadlines is not None
-            a.watcher._deadlines.clear()
+            a.watcher._deadlines.stop()
+            a.watcher._deadlines = Deadlines(a.watcher._on_deadline, a.manager.connections)
+            a.watcher._deadlines.start()  # it knows of none yet
             a.watcher.expect(connection.id, time.monotonic() + first)
             peek = a.manager.store.peek
 

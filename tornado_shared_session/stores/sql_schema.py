@@ -64,9 +64,6 @@ class _HexBytes(TypeDecorator[bytes]):
     impl = mysql.LONGBLOB
     cache_ok = True
 
-    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> Any:
-        return None if value is None else value.hex()
-
     def bind_processor(self, dialect: Dialect) -> Any:
         return lambda value: None if value is None else value.hex()
 
