@@ -96,7 +96,8 @@ def _check(packet: Any) -> None:
         fine = type(data) is list and len(data) > 0 and type(data[0]) in (str, int)
         fine = fine and (id is None or type(id) is int)
     elif kind in _ACKS:
-        fine = type(data) is list and type(id) is int
+        # python-socketio counts from 1. At 0, among the callbacks, is its counter.
+        fine = type(data) is list and type(id) is int and id > 0
     else:
         fine = kind in (CONNECT, DISCONNECT)
     if not fine:

@@ -176,3 +176,43 @@ async def test_an_event_with_a_number_for_a_name_is_dropped(a: Site, transport: 
         await client.emit("something")
         assert await client.emit("get") == "mine"
     assert names == ["something"]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        pytest.param(["430[]"], id="ack"),
+        pytest.param(["4300[]"], id="ack of 00"),
+        pytest.param(["460-0[]"], id="binary ack"),
+        pytest.param(['461-0[{"_placeholder":true,"num":0}]', b"it"], id="with an attachment"),
+    ],
+)
+async def test_an_acknowledgement_of_what_was_never_asked_drops_its_client(
+    a: Site, transport: str, frames: list[str | bytes]
+) -> None:
+    """python-socketio counts from 1, and keeps its counter where the callback of 0 would be:
+    without it nobody in a room with this client could be asked for an acknowledgement.
+    """
+    answers: list[object] = []
+    jar = await a.visitor()
+    async with a.client(transport, jar) as bad, a.client(transport, jar) as good:
+        for client in (bad, good):
+            await a.sio.enter_room(await client.connect(), "feed")
+        await a.sio.emit("question", room="feed", callback=answers.append)
+        for client in (bad, good):
+            await client.acknowledge(await client.wait_for_event("question"), "first")
+        await until(lambda: answers == ["first", "first"])
+        await bad.engine.send(*frames)
+        await bad.wait_transport_closed()
+        await a.sio.emit("question", room="feed", callback=answers.append)
+        await good.acknowledge(await good.wait_for_event("question"), "second")
+        await until(lambda: answers[2:] == ["second"])
+    await a.empty()
+
+
+async def test_an_event_may_be_number_zero(a: Site, transport: str) -> None:
+    """The JavaScript client counts its own from there."""
+    async with a.client(transport, await a.visitor(note="mine")) as client:
+        await client.connect()
+        await client.send_raw('420["get"]')
+        await until(lambda: '430["mine"]' in client.packets)

@@ -15,6 +15,12 @@ WS = "[websocket]"
 
 #: What is taken out: (file, snippet, what it becomes, the test that fails).
 TABLE = {
+    "an acknowledgement may be number zero": (
+        "socketio_packets.py",
+        " and type(id) is int and id > 0",
+        " and type(id) is int",
+        EVENTS + "test_an_acknowledgement_of_what_was_never_asked_drops_its_client[websocket-ack]",
+    ),
     "any list is an event": (
         "socketio_gate.py",
         "isinstance(data[0], str) and ",
