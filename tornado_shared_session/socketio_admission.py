@@ -183,18 +183,18 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
                 connection.close_unless_connected(_REFUSED_GRACE)
             return
         withheld = connection.withheld.pop(namespace)
-        if connection.phase is Phase.OPEN:
+        if connection.admits:
             connection.cancel_timer()
             for send, packet in withheld:
                 await send(eio_sid, packet)
         else:
             # The transport went while the handler ran, and Engine.IO's
-            # disconnect found no namespace to tell.
+            # disconnect passes, or has passed, a namespace that connects.
             await self._handle_disconnect(eio_sid, namespace, self.eio.reason.SERVER_DISCONNECT)
 
     async def _trigger_connect(self, namespace: str, sid: str, *args: Any) -> Any:
         event = current.get()
-        if event is None or event.connection.phase is not Phase.OPEN:
+        if event is None or not event.connection.admits:
             raise socketio.exceptions.ConnectionRefusedError("the session has ended")
         connection = event.connection
         connection.sids[namespace] = sid

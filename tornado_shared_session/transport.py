@@ -24,7 +24,7 @@ from tornado.websocket import WebSocketHandler
 
 from . import websocket_line
 from .closings import Closings, Patience
-from .connections import Connection
+from .connections import Connection, Phase
 from .events import logger
 from .limits import BROKEN_LIMITS, TOO_SLOW, unsent
 from .queues import OutQueue
@@ -115,6 +115,16 @@ class SocketConnection(Connection):
     def live(self) -> bool:
         """Whether it is connected to a namespace; a mere transport is soon closed."""
         return super().live and bool(self.sids)
+
+    @property
+    def admits(self) -> bool:
+        """Whether a namespace may be connected: no more once its transport has gone.
+
+        Then those there were are being told, for as long as their
+        disconnect handlers take, and another one would never be.
+        """
+        socket = self.host.eio.sockets.get(self.eio_sid)
+        return self.phase is Phase.OPEN and socket is not None and not socket.closing
 
     def shows_another_secret(self, credentials: list[Credential]) -> bool:
         """Whether of its session there is only an older, or a newer, credential."""

@@ -1,10 +1,15 @@
-"""A namespace that a client leaves while an event of it is under way."""
+"""A namespace, or a transport, that goes while an event or a CONNECT of it is under way."""
+
+# mypy: disable-error-code="untyped-decorator"
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from tests.support.sites import HeldLoad, Site, until
+from tornado_shared_session.testing import SocketIOTestClient
 
 
 async def test_an_event_whose_namespace_was_left_while_it_loaded_is_not_handled(
@@ -37,3 +42,63 @@ async def test_another_namespace_of_the_client_goes_on(a: Site, transport: str) 
         await until(lambda: len(a.sio._by_sid) == 1)
         load.go.set()
         await until(lambda: a.shared.heard("said"))
+
+
+@asynccontextmanager
+async def going(a: Site, client: SocketIOTestClient) -> AsyncIterator[None]:
+    """Lose a client's transport; inside, the disconnect handler of its namespace / runs."""
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    @a.sio.on("disconnect")
+    async def disconnect(sid: str, reason: str) -> None:
+        begun.set()
+        await go.wait()
+        a.shared.tell(disconnect=sid)
+
+    socket = a.sio.eio.sockets[client.eio_sid]
+    # What Engine.IO does with a client that does not answer its pings.
+    closing = asyncio.create_task(socket.close(wait=False, abort=True))
+    await asyncio.wait_for(begun.wait(), 3)
+    yield
+    go.set()
+    await closing
+
+
+async def test_a_namespace_is_not_connected_once_its_transport_has_gone(
+    a: Site, transport: str
+) -> None:
+    """The check of its CONNECT comes through while the other disconnect handlers run: its connect
+    handler does not, for python-socketio is already telling the namespaces that there were.
+    """
+    async with a.client(transport, await a.visitor()) as client:
+        await client.connect()
+        load = HeldLoad(a.manager)
+        connecting = asyncio.create_task(client.send_raw("40/chat,"))
+        await load.reached()
+        (connection,) = a.sio._by_eio.values()
+        async with going(a, client):
+            load.go.set()
+            await until(lambda: not connection.withheld)
+            assert len(a.shared.heard("connect")) == 1
+        await asyncio.gather(connecting, return_exceptions=True)
+    await a.empty()
+    assert a.shared.heard("disconnect") == a.shared.heard("connect")
+
+
+async def test_a_namespace_whose_connect_handler_outlives_its_transport_is_disconnected(
+    a: Site, transport: str
+) -> None:
+    """At once, though its turn to be told has passed while the handler ran."""
+    jar = await a.visitor()
+    async with a.client(transport, jar) as other, a.client(transport, jar) as client:
+        await other.connect("/chat")  # so that its turn comes first
+        await client.connect()
+        connecting = asyncio.create_task(client.send_raw('40/chat,"slow"'))
+        await until(lambda: len(a.shared.heard("connect")) == 3)
+        late = a.shared.heard("connect")[2]
+        async with going(a, client):
+            a.shared.go.set()
+            await until(lambda: a.shared.heard("disconnect") == [late])
+        await asyncio.gather(connecting, return_exceptions=True)
+    await a.empty()
+    assert sorted(a.shared.heard("disconnect")) == sorted(a.shared.heard("connect"))

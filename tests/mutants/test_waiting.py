@@ -7,6 +7,7 @@ import pytest
 from tests.support.mutants import Mutant
 
 UNREAD = "tests/integration/test_socket_unread.py::"
+LEAVING = "tests/integration/test_socket_leaving.py::"
 LEFT = "test_an_event_whose_namespace_was_left_while_it_loaded_is_not_handled[websocket]"
 REPEATS = "tests/integration/test_log_lines.py::"
 ONE_LINE = REPEATS + "test_a_thousand_bad_reconnects_are_one_line_in_ten_seconds"
@@ -18,7 +19,20 @@ TABLE = {
         "socketio_gate.py",
         "if not go or args[0] not in self._by_sid:",
         "if not go:",
-        "tests/integration/test_socket_leaving.py::" + LEFT,
+        LEAVING + LEFT,
+    ),
+    "a connect handler runs for a transport that has gone": (
+        "socketio_admission.py",
+        "if event is None or not event.connection.admits:",
+        "if event is None or event.connection.phase is not Phase.OPEN:",
+        LEAVING + "test_a_namespace_is_not_connected_once_its_transport_has_gone[websocket]",
+    ),
+    "a namespace stays that was connected while the others were told": (
+        "socketio_admission.py",
+        "        if connection.admits:\n",
+        "        if connection.phase is Phase.OPEN:\n",
+        LEAVING + "test_a_namespace_whose_connect_handler_outlives_its_transport_is_disconnected"
+        "[websocket]",
     ),
     "who cannot be loaded waits": (
         "socketio_switch.py",
