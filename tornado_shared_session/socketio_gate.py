@@ -147,6 +147,9 @@ class Gate(Packets):
                 told = "disconnect of session %s: %s"
                 self.sessions.report.warn(connection.id, told, connection.id, error)
                 return None
+            except Exception:  # else python-socketio would stop, and keep the client
+                logger.exception("a disconnect handler raised")
+                return None
             finally:
                 handled.handed = None  # nobody saves what a task asks for from here on
                 current.reset(token)

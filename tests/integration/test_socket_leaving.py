@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from tests.support.sites import HeldLoad, Site, until
 from tornado_shared_session.testing import SocketIOTestClient
 
@@ -102,3 +104,25 @@ async def test_a_namespace_whose_connect_handler_outlives_its_transport_is_disco
         await asyncio.gather(connecting, return_exceptions=True)
     await a.empty()
     assert sorted(a.shared.heard("disconnect")) == sorted(a.shared.heard("connect"))
+
+
+@pytest.mark.expects_log("a disconnect handler raised")
+@pytest.mark.parametrize("leaves", ["the transport", "the namespace"])
+async def test_a_disconnect_handler_that_raises_leaves_nothing(
+    a: Site, transport: str, leaves: str
+) -> None:
+    """It is one traceback; the other namespaces' handlers run, and no room keeps the client."""
+
+    @a.sio.on("disconnect")
+    async def disconnect(sid: str, reason: str) -> None:
+        raise ValueError("a bug")
+
+    async with a.client(transport, await a.visitor()) as client:
+        await client.connect()
+        sid = await client.connect("/chat")
+        if leaves == "the namespace":
+            await client.disconnect("/")
+            await until(lambda: list(a.sio.manager.rooms) == ["/chat"])
+            assert await client.emit("get", namespace="/chat") == ""
+    await a.empty()
+    assert a.shared.heard("disconnect") == [sid]

@@ -34,6 +34,12 @@ TABLE = {
         LEAVING + "test_a_namespace_whose_connect_handler_outlives_its_transport_is_disconnected"
         "[websocket]",
     ),
+    "a disconnect handler that raises stops the others": (
+        "socketio_gate.py",
+        '                logger.exception("a disconnect handler raised")\n',
+        "                raise\n",
+        LEAVING + "test_a_disconnect_handler_that_raises_leaves_nothing[websocket-the transport]",
+    ),
     "who cannot be loaded waits": (
         "socketio_switch.py",
         "if connecting and self._pass_errors and connection.phase is Phase.LOADING:",
