@@ -36,7 +36,9 @@ from .transport import SocketConnection
 
 _WITHHELD = frozenset({EVENT, ACK, BINARY_EVENT, BINARY_ACK})
 _CONNECTING = frozenset({CONNECT, CONNECT_ERROR, DISCONNECT})
-_WITHHELD_MOST = 256  # packets kept for a namespace whose connect handler takes its time
+# Packets kept for a namespace whose connect handler takes its time, attachments
+# counted; at that many no other begins.
+_WITHHELD_MOST = 256
 _REFUSED_GRACE = 1.0  # seconds until a transport with no namespace left is closed
 # How a connect handler says no, on purpose.
 REFUSALS = (socketio.exceptions.ConnectionRefusedError, ConnectionRefusedError)
@@ -248,25 +250,42 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
             return
         send = super()._send_eio_packet
         if connection.withheld:
-            namespace = self._packet_namespace(connection, eio_pkt.data)
-            if self._withhold(connection, namespace, send, eio_pkt):
+            header = self._is_header(eio_pkt.data)
+            if header:
+                packet = self.packet_class(encoded_packet=eio_pkt.data)
+                connection.last_namespace = packet.namespace or "/"
+            namespace = connection.last_namespace  # an attachment has that of its packet
+            if self._withhold(connection, namespace, send, eio_pkt, header=header):
                 return
         await send(eio_sid, eio_pkt)
 
     def _withhold(
-        self, connection: SocketConnection, namespace: str, send: Any, packet: Any
+        self,
+        connection: SocketConnection,
+        namespace: str,
+        send: Any,
+        packet: Any,
+        *,
+        header: bool = True,
     ) -> bool:
-        """Keep a packet for a namespace whose connect is under way; tell if it is."""
-        held = connection.withheld.get(namespace)
-        if held is not None and len(held) < _WITHHELD_MOST:
-            held.append((send, packet))
-            if len(held) == _WITHHELD_MOST:
-                told = "a connect handler takes its time; further packets are dropped"
-                self.sessions.report.warn(connection.id, told)
-        return held is not None
+        """Keep a packet for a namespace whose connect is under way; tell if it is.
 
-    def _packet_namespace(self, connection: SocketConnection, data: Any) -> str:
-        """Read an outgoing packet's namespace; an attachment has that of its packet."""
-        if isinstance(data, str) or self.packet_class is not socketio.packet.Packet:
-            connection.last_namespace = self.packet_class(encoded_packet=data).namespace or "/"
-        return connection.last_namespace
+        Args:
+            header: it is no attachment. Those share the lot of their
+                packet: half of one breaks the client's connection.
+        """
+        held = connection.withheld.get(namespace)
+        if held is None:
+            return False
+        if header:
+            connection.keeps = len(held) < _WITHHELD_MOST
+        if connection.keeps:
+            held.append((send, packet))
+        elif header:
+            told = "a connect handler takes its time; a packet for its client is dropped"
+            self.sessions.report.warn(connection.id, told)
+        return True
+
+    def _is_header(self, data: Any) -> bool:
+        """Whether an outgoing packet of Engine.IO begins one of Socket.IO."""
+        return isinstance(data, str) or self.packet_class is not socketio.packet.Packet

@@ -65,6 +65,8 @@ class SocketConnection(Connection):
         presented: the session ids that the handshake presented, each once.
         handlers: the live WebSocket handlers; two during an upgrade.
         local: the application's own dict for this connection.
+        keeps: whether the last packet that might be withheld was kept, not dropped.
+        last_namespace: of that packet.
         sids: Socket.IO's ids of it, by namespace.
         taken: how many of its events passed Engine.IO by, and are under way.
         withheld: packets per namespace whose connect is under way.
@@ -80,6 +82,7 @@ class SocketConnection(Connection):
         "farewell",
         "handlers",
         "host",
+        "keeps",
         "last_namespace",
         "local",
         "polled",
@@ -102,6 +105,7 @@ class SocketConnection(Connection):
         self.sids: dict[str, str] = {}
         self.withheld: dict[str, list[Any]] = {}
         self.farewell: Sequence[Any] = ()
+        self.keeps = True
         self.last_namespace = "/"
         self.tokens: TokenState | None = None
         self.timer: asyncio.TimerHandle | None = None

@@ -8,6 +8,7 @@ from tests.support.mutants import Mutant
 
 UNREAD = "tests/integration/test_socket_unread.py::"
 LEAVING = "tests/integration/test_socket_leaving.py::"
+WITHHELD = "tests/integration/test_socket_withheld.py::"
 LEFT = "test_an_event_whose_namespace_was_left_while_it_loaded_is_not_handled[websocket]"
 REPEATS = "tests/integration/test_log_lines.py::"
 ONE_LINE = REPEATS + "test_a_thousand_bad_reconnects_are_one_line_in_ten_seconds"
@@ -39,6 +40,18 @@ TABLE = {
         '                logger.exception("a disconnect handler raised")\n',
         "                raise\n",
         LEAVING + "test_a_disconnect_handler_that_raises_leaves_nothing[websocket-the transport]",
+    ),
+    "an attachment is kept without its packet": (
+        "socketio_admission.py",
+        "        if header:\n            connection.keeps",
+        "        if True:\n            connection.keeps",
+        WITHHELD + "test_a_binary_packet_is_kept_whole_or_not_at_all[websocket-0]",
+    ),
+    "all is kept for who is being connected": (
+        "socketio_admission.py",
+        "connection.keeps = len(held) < _WITHHELD_MOST",
+        "connection.keeps = True",
+        WITHHELD + "test_no_more_is_kept_than_a_number[websocket]",
     ),
     "who cannot be loaded waits": (
         "socketio_switch.py",
