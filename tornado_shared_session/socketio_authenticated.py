@@ -11,6 +11,7 @@ import socketio
 
 from .errors import SessionError
 from .socketio_admission import current
+from .transport import SocketConnection
 
 _REFUSAL = "login required"
 
@@ -42,8 +43,7 @@ def authenticated(handler: Callable[..., Any]) -> Callable[..., Any]:
                 f"{handler.__qualname__} is @authenticated, which only an event handler of a"
                 " SessionServer can be"
             )
-        session = event.connection.session
-        if session is None or session.user_id is None:
+        if _user_of(event.connection) is None:
             if event.connects:
                 raise socketio.exceptions.ConnectionRefusedError(_REFUSAL)
             return {"error": _REFUSAL}
@@ -51,3 +51,11 @@ def authenticated(handler: Callable[..., Any]) -> Callable[..., Any]:
         return await result if inspect.isawaitable(result) else result
 
     return checked
+
+
+def _user_of(connection: SocketConnection) -> str | None:
+    """Return who is logged in, as far as is known here."""
+    state, session = connection.tokens, connection.session
+    if state is not None and not state.by_cookie:
+        return state.user_id  # an event may have logged in by another object than `session`
+    return None if session is None else session.user_id

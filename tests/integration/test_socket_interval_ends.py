@@ -1,5 +1,7 @@
 """reload="interval" when the session ends, its credential is replaced, or Redis is gone."""
 
+# mypy: disable-error-code="untyped-decorator"
+
 from __future__ import annotations
 
 import asyncio
@@ -7,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.apps.shared_events import Shared
 from tests.support.interval import INTERVAL, SEEN_SOON, note, watched
 from tests.support.sites import end_silently, eventually, session_id, site
 from tests.support.tokens import enter, token_of
+from tornado_shared_session import authenticated
 from tornado_shared_session.testing import RedisServer
 
 
@@ -81,6 +85,34 @@ async def test_a_login_in_an_event_is_seen_by_the_next(
             await client.emit("getToken", {"token": other})
             assert (await client.emit("whoami"))["data"] == {"note": "other"}
             assert len(a.manager.connections.known) == 1
+
+
+async def test_authenticated_knows_of_a_login_in_an_event(
+    redis_url: str, prefix: str, transport: str
+) -> None:
+    """Also where the session was asked for again before it, so that another object is the last."""
+
+    def edit(shared: Shared) -> None:
+        @shared.sio.on("enter")
+        async def enter_as(sid: str, user: str) -> None:
+            session = await shared.sio.get_session(sid)
+            await shared.sio.get_session(sid)
+            await session.login(user)
+
+        @shared.sio.on("mine")
+        @authenticated
+        async def mine(sid: str) -> str:
+            return "ran"
+
+    settings: dict[str, Any] = {"credentials": "token", "reload": INTERVAL, "edit": edit}
+    async with site(redis=redis_url, prefix=prefix, **settings) as a:
+        async with a.client(transport) as client:
+            await enter(client, await token_of(a))
+            assert await client.emit("mine") == {"error": "login required"}
+            await client.emit("enter", "ann")
+            assert await client.emit("mine") == "ran"
+            await client.emit("getToken", {"token": await token_of(a)})
+            assert await client.emit("mine") == {"error": "login required"}
 
 
 async def test_a_failed_commit_leaves_nothing_known(

@@ -15,6 +15,7 @@ from tests.support.tokens import (
     logged_in,
     token_of_both,
 )
+from tornado_shared_session import authenticated
 from tornado_shared_session.testing import CookieJar
 
 # A socket beside a cookie
@@ -39,6 +40,24 @@ async def test_a_socket_that_came_by_cookie_gets_no_token(
         async with a.client(transport, jar, headers=bearer(token)) as client:
             await client.connect()
             assert await client.emit("get") == "by token"
+
+
+async def test_authenticated_goes_by_what_a_socket_came_with(
+    redis_url: str, prefix: str, transport: str
+) -> None:
+    """The user of the cookie's session, or of the token's."""
+    async with fallback(redis_url, prefix) as a:
+        a.sio.on("mine", authenticated(lambda sid: "ran"))
+        jar, token = await a.visitor(), await token_of_both(a)
+        for user, answer in (("", {"error": "login required"}), ("ann", "ran")):
+            if user:
+                await a.http(jar).post("/login", {"user": user})
+            async with a.client(transport, jar) as client:
+                await client.connect()
+                assert await client.emit("mine") == answer
+        async with a.client(transport, jar, headers=bearer(token)) as client:
+            await client.connect()
+            assert await client.emit("mine") == {"error": "login required"}
 
 
 async def test_a_socket_with_neither_waits_for_a_token(

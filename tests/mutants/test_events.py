@@ -74,8 +74,8 @@ TABLE = {
     ),
     "everybody is authenticated": (
         "socketio_authenticated.py",
-        "if session is None or session.user_id is None:",
-        "if session is None:",
+        "if _user_of(event.connection) is None:",
+        "if event.connection.session is None:",
         ADMITTED + "test_authenticated_handlers_run_for_users_only[websocket-event]",
     ),
 }

@@ -25,6 +25,19 @@ TABLE = {
         "1",
         INTERVAL + "test_what_others_write_is_seen_within_the_interval" + WS,
     ),
+    "who is logged in is asked of the last object": (
+        "socketio_authenticated.py",
+        "if state is not None and not state.by_cookie:",
+        "if False:",
+        ENDS + "test_authenticated_knows_of_a_login_in_an_event" + WS,
+    ),
+    "who came by cookie has a token": (
+        "socketio_authenticated.py",
+        "if state is not None and not state.by_cookie:",
+        "if state is not None:",
+        "tests/integration/test_tokens_fallback.py::"
+        "test_authenticated_goes_by_what_a_socket_came_with" + WS,
+    ),
     "a commit is not entered": (
         "manager.py",
         "        self.connections.committed(delta, committed)\n",
