@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 from .handshake import Refused
 
 _MOST = 16  # packets in one POST; Engine.IO's own limit
+_UPGRADE = "5"
 _SHORT = 16  # characters of a packet that is no message: "2probe"
 
 
@@ -28,13 +29,17 @@ def is_packet(text: str) -> bool:
 
 
 def is_payload(body: bytes) -> bool:
-    """Whether the body of a POST is up to 16 packets, and each of them is one."""
+    """Whether the body of a POST is up to 16 packets, and each of them is one.
+
+    UPGRADE is none there: it belongs on the WebSocket. Engine.IO would
+    answer each with a NOOP, which has no bytes that a limit could count.
+    """
     try:
         parts = body.decode().split("\x1e")
     except UnicodeDecodeError:
         return False
     return len(parts) <= _MOST and all(
-        _is_base64(p) if p[:1] == "b" else is_packet(p) for p in parts
+        _is_base64(p) if p[:1] == "b" else is_packet(p) and p[0] != _UPGRADE for p in parts
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.test_socket_limits import dropped
-from tests.support.sites import not_polling, site
+from tests.support.sites import Site, between_polls, not_polling, site
 
 
 async def test_a_client_that_does_not_read_is_closed_at_a_byte_cap(
@@ -53,3 +53,22 @@ async def test_a_message_larger_than_the_cap_reaches_who_reads(
                 await a.sio.emit("news", "x" * 500_000)
                 assert len(await client.wait_for("news")) == 500_000
     assert dropped(caplog) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"5", id="5"),
+        pytest.param(b'42["set","note",1]\x1e5', id="after an event"),
+        pytest.param(b"\x1e".join([b"5"] * 15 + [b"3"]), id="many"),
+    ],
+)
+async def test_an_upgrade_packet_in_a_post_is_400_and_closes(
+    a: Site, caplog: pytest.LogCaptureFixture, body: bytes
+) -> None:
+    """Engine.IO answers each with a packet of no bytes, which would wait beyond every cap."""
+    async with between_polls(a, await a.visitor()) as client:
+        assert (await client.engine._http("POST", body)).status == 400
+        await a.empty()
+    assert dropped(caplog) == ["(malformed: a POST)"]
+    assert not a.shared.heard("set")

@@ -21,6 +21,13 @@ TABLE = {
         " and type(id) is int",
         EVENTS + "test_an_acknowledgement_of_what_was_never_asked_drops_its_client[websocket-ack]",
     ),
+    "UPGRADE may come by POST": (
+        "payload.py",
+        " and p[0] != _UPGRADE",
+        "",
+        "tests/integration/test_socket_slow.py::"
+        "test_an_upgrade_packet_in_a_post_is_400_and_closes[5]",
+    ),
     "any list is an event": (
         "socketio_gate.py",
         "isinstance(data[0], str) and ",
