@@ -26,6 +26,7 @@ from .session import Session
 from .settings import WithManager
 from .watcher import watch
 from .websocket_close import WebSocketConnection
+from .websocket_line import look
 
 if TYPE_CHECKING:
     _Handler = WebSocketHandler
@@ -250,7 +251,7 @@ class SessionWebSocketMixin(WithManager, _Handler):
         if connection is not None and not connection.check_waiting(self.session_max_queued):
             raise WebSocketClosedError
         written = super().write_message(message, binary)
-        written.add_done_callback(_look)
+        written.add_done_callback(look)
         return written
 
     @property
@@ -269,9 +270,3 @@ def _is_upgrade(handler: RequestHandler) -> bool:
 
 def _nothing() -> None:
     """In the place of `on_close()`: what was not opened is not closed."""
-
-
-def _look(written: asyncio.Future[None]) -> None:
-    """Take note of a failed write, or asyncio complains: the close says it all."""
-    if not written.cancelled():
-        written.exception()

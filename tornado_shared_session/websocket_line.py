@@ -50,6 +50,6 @@ def _frame(message: str | bytes) -> bytes:
 
 
 def look(written: asyncio.Future[None]) -> None:
-    """Take note of a failed write: the close that goes with it says it all."""
+    """Take note of a failed write, or asyncio complains: the close says it all."""
     if not written.cancelled():
         written.exception()

@@ -76,7 +76,7 @@ TABLE = {
     ),
     "a failed write is never looked at": (
         "websocket.py",
-        "written.add_done_callback(_look)",
+        "written.add_done_callback(look)",
         "pass",
         WS + "test_a_write_that_nobody_awaits_is_no_error",
     ),
