@@ -48,11 +48,14 @@ def _leaving() -> Refused:
     return Refused(503, "the server is shutting down", last=True)
 
 
-class _Carrier:
-    """The way from a session to the client: the handshake's response."""
+class NewCredential:
+    """Keeps a credential that is issued, for who then tells the client.
 
-    def __init__(self) -> None:
-        self.credential: Credential | None = None
+    Attributes:
+        credential: None as long as there is none, or once it is worth nothing.
+    """
+
+    credential: Credential | None = None
 
     def can_issue(self) -> bool:
         return True
@@ -117,7 +120,7 @@ class Handshaker(Generic[C]):
         self.check_open()
         presented = manager.credentials.read(handler.request)
         ids = frozenset(credential.id for credential in presented)
-        carrier = _Carrier()
+        carrier = NewCredential()
         connection: C | None = None
         try:
             # Of several cookies, one that names a live session decides.
@@ -168,7 +171,7 @@ class Handshaker(Generic[C]):
         return connection
 
     async def _join(
-        self, id: str, presented: list[Credential], carrier: _Carrier
+        self, id: str, presented: list[Credential], carrier: NewCredential
     ) -> tuple[C | None, Session]:
         """Register, then load, then admit; None with a session that is new."""
         ids = frozenset(credential.id for credential in presented)

@@ -15,6 +15,7 @@ from socketio.packet import ACK, EVENT
 from .connections import Phase
 from .errors import SessionConflict, SessionEnded, StoreError
 from .events import logger
+from .handshake import NewCredential
 from .notices import Notice
 from .record import Credential, Delta
 from .rooms import RESERVED_ROOMS, session_room, user_room
@@ -29,7 +30,6 @@ from .token_state import (
     NO_STORE,
     NOT_FOUND,
     REPLACED,
-    NewCredential,
     TokenCarrier,
     answer,
 )
@@ -150,6 +150,7 @@ class Switching(Gate):
         kept = NewCredential()
         session = Session(self.sessions, carrier=kept)
         await self.sessions.create(session, {}, provisional=True)
+        assert kept.credential is not None
         assert connection.rotation is not None
         assert connection.tokens is not None
         assert self.tokens is not None

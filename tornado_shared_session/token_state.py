@@ -127,21 +127,6 @@ class TokenCarrier:
         """The connection is closed along with all the others."""
 
 
-class NewCredential:
-    """Keeps the credential of a session that is being made."""
-
-    credential: Credential
-
-    def can_issue(self) -> bool:
-        return True
-
-    def issued(self, credential: Credential, user_id: str | None) -> None:
-        self.credential = credential
-
-    def revoked(self) -> None:
-        """It was not made."""
-
-
 _FIELD = re.compile(r'("token"\s*:\s*)"(?:[^"\\]|\\.)*"')
 _EVENT = re.compile(r'(\["getToken",).*', re.DOTALL)
 
