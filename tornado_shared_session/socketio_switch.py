@@ -173,8 +173,7 @@ class Switching(Gate):
     def _look_up(self, id: str) -> None:
         """Ask the store about a session whose end may have been missed."""
         if id:
-            for service in self.sessions.services:
-                service.notice(Notice("expired", (id,)))
+            watch(self.sessions).notice(Notice("expired", (id,)))
 
     def _admit(self, connection: SocketConnection, session: Session, token: str) -> None:
         """Let the connection hear and speak, as one of this session.
