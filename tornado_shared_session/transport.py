@@ -8,8 +8,8 @@ answer. All of them together are done within a second, whatever the
 client does. One that does not fetch its farewell is not told CLOSE either.
 
 It knows Engine.IO and Tornado's WebSocket; the Socket.IO server it is
-given only as a `Host`. The only file that looks into Engine.IO's
-sockets; `tests/integration/test_closing.py` fails when that goes.
+given only as a `Host`. Only it and `socketio_wire.py` look into Engine.IO's
+sockets; `tests/integration/test_closing.py` fails when those change.
 """
 
 from __future__ import annotations
