@@ -1,8 +1,8 @@
 """The frames of a `/socket.io/` WebSocket, between Tornado and Engine.IO.
 
 Engine.IO sets no limit to what waits on either side: here a client that
-does not read is closed, and one that sends faster than it is handled is
-read no further.
+does not read is closed, and one that sends faster than Engine.IO takes
+it, as while a connect handler takes its time, is read no further.
 """
 
 from __future__ import annotations
