@@ -36,9 +36,9 @@ class Chat(SessionWebSocketMixin, tornado.websocket.WebSocketHandler):
     session_reload = True
 
     async def on_message(self, message: str | bytes) -> None:
-        await self.write_message(str(self.session.get("note")))
-        self.session["note"] = message
+        before, self.session["note"] = self.session.get("note"), message
         await self.session.save()
+        await self.write_message(str(before))
 
 
 class Feed(SessionMixin, tornado.web.RequestHandler):
