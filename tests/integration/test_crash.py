@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.core import Paper, again, visit
 from tests.support.processes import AppProcess
-from tests.support.sites import raw_redis
+from tests.support.sites import raw_redis, until
 from tornado_shared_session import MemoryStore, RedisStore, SessionManager
 from tornado_shared_session.testing import CookieJar, HTTPTestClient
 
@@ -139,6 +139,10 @@ async def test_a_killed_process_leaves_no_session_that_cannot_be_found(
     (R14).
     """
     done = 0
+
+    def have_logged_in(number: int) -> bool:
+        return done >= number
+
     for seed in range(6):
         chance = random.Random(seed)
         app = AppProcess("tests.apps.shared", "--redis", redis_url, "--prefix", prefix)
@@ -155,8 +159,8 @@ async def test_a_killed_process_leaves_no_session_that_cannot_be_found(
                         await http.post("/logout")
 
         visitors = [asyncio.ensure_future(visit_until_killed(number)) for number in range(12)]
-        # Time itself: where in the middle it dies is up to chance.
-        await asyncio.sleep(chance.uniform(0.1, 0.4))
+        # Where in the middle it dies is up to chance, how far it came is not.
+        await until(partial(have_logged_in, done + chance.randint(10, 60)), 10)
         await app.kill()
         await asyncio.wait_for(asyncio.gather(*visitors), 10)
         async with raw_redis(redis_url) as redis:
