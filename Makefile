@@ -14,7 +14,7 @@ export PATH := $(PATH):$(CURDIR)/$(BIN)
 
 help:
 	@echo "make demo    serve the demo page at http://127.0.0.1:8888 (PORT=... IDLE=... REDIS_URL=...)"
-	@echo "make test    run all tests, 4 at once (JOBS=...; ARGS=... goes to pytest)"
+	@echo "make test    run all tests, 3 at once (JOBS=...; ARGS=... goes to pytest)"
 	@echo "make test-long    run the proofs of the four promises at their full size, which takes an hour"
 	@echo "make test-oldest  run the quick tests on the oldest versions that setup.py allows"
 	@echo "make lint    ruff and mypy --strict"
@@ -54,7 +54,7 @@ demo: js
 
 # Most tests wait for something more often than they compute, so there are more
 # processes than cores. JOBS=0: all in one, for a debugger.
-JOBS ?= 4
+JOBS ?= 3
 WORKERS = --numprocesses $(JOBS) --dist worksteal
 
 # Without the JavaScript client the tests that need it say so, and the
