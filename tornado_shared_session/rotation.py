@@ -19,10 +19,8 @@ from .session import Backend, Carrier, Session
 from .stored import State
 
 
-class Rotator(Backend, Protocol):
-    """What a rotation needs of the manager."""
-
-    policy: Policy
+class Storing(Backend, Protocol):
+    """What stores a session: a rotation and a transaction need it of the manager."""
 
     async def create(
         self, session: Session, values: Mapping[bytes, bytes], *, user_id: str | None = None
@@ -34,9 +32,17 @@ class Rotator(Backend, Protocol):
         deleted: set[str],
         ttl: float,
         *,
+        version: int | None = None,
         clear: bool = False,
         meta: Meta | None = None,
     ) -> None: ...
+
+
+class Rotator(Storing, Protocol):
+    """What a rotation needs of the manager, beyond that."""
+
+    policy: Policy
+
     async def index(self, user_id: str, id: str) -> None: ...
     async def unindex(self, user_id: str, ids: list[str]) -> None: ...
     async def limit(self, user_id: str, id: str) -> bool: ...

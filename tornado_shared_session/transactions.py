@@ -17,7 +17,8 @@ from typing import Any, Protocol
 
 from .errors import SessionConflict, SessionEnded, SessionError
 from .record import Record
-from .session import Backend, Session
+from .rotation import Storing
+from .session import Session
 from .stored import State
 
 _ATTEMPTS = 30
@@ -64,20 +65,10 @@ class Queues:
                 queue.turn = None
 
 
-class Committer(Backend, Protocol):
-    """What a transaction needs of the manager, beyond what a session does."""
+class Committer(Storing, Protocol):
+    """What a transaction needs of the manager, beyond what stores a session."""
 
     async def fetch(self, id: str) -> Record | None: ...
-    async def create(self, session: Session, values: Mapping[bytes, bytes]) -> None: ...
-    async def commit(
-        self,
-        session: Session,
-        changes: Mapping[bytes, bytes],
-        deleted: set[str],
-        ttl: float,
-        *,
-        version: int | None = None,
-    ) -> None: ...
 
 
 async def transact(
@@ -139,7 +130,8 @@ async def _attempt(
             return result, None
         await manager.commit(copy, values, gone, 0, version=copy._record.version)
     except SessionEnded as error:
-        if copy._record is not None and copy._record.generation != _generation(session):
+        its, known = copy._record, session._record
+        if its and known and its.generation != known.generation:
             return result, False  # this very object has a new credential meanwhile
         session._end(error.reason)
         raise
@@ -167,10 +159,6 @@ async def _copy(manager: Committer, session: Session, known: Record | None) -> S
     copy = Session(manager)
     copy._id = session.id
     return copy
-
-
-def _generation(session: Session) -> int:
-    return 0 if session._record is None else session._record.generation
 
 
 async def _fetch(manager: Committer, session: Session) -> Record:

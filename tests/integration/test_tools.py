@@ -175,9 +175,9 @@ RULES = {
     "unexpected in the log: asyncio: Task exception": """
         async def fail(): raise ValueError("boom")
         async def test(): asyncio.create_task(fail()); await asyncio.sleep(0)""",
-    # Nobody waits for it: it is the task that is left over.
     "1 tasks were left over": """
-        async def test(): globals()["task"] = asyncio.create_task(asyncio.sleep(100))""",
+        async def test():  # nobody waits for what it leaves over
+            globals()["task"] = asyncio.create_task(asyncio.sleep(100))""",
     "was skipped under CI=true": """
         def test(): pytest.skip("no such thing")""",
     "coroutine 'Event.wait' was never awaited": """

@@ -44,7 +44,7 @@ MUTANTS = {
     ),
     "a login ends a transaction of its own session": Broken(
         "transactions.py",
-        "if copy._record is not None and copy._record.generation != _generation(session):",
+        "if its and known and its.generation != known.generation:",
         "if False:",
         TRANSACT + "test_a_login_of_the_same_object_does_not_end_it",
     ),
