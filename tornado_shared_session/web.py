@@ -23,7 +23,7 @@ from .errors import (
     StoreError,
 )
 from .events import logger
-from .response import SavedResponse
+from .response import SavedResponse, share_names
 from .session import Session
 from .settings import WithManager
 from .stored import State
@@ -36,6 +36,10 @@ _STATUS: tuple[tuple[type[SessionError], int], ...] = (
     (SessionConflict, 409),
     (SessionEnded, 409),
     (SerializationError, 500),
+)
+_SET = (  # by requests that are usual
+    *("_session", "_session_prepared", "_session_manager"),
+    *("_session_carrier", "_session_used"),
 )
 _RETRY_AFTER = "1"  # seconds; a store that is back is used at once
 
@@ -88,6 +92,8 @@ class SessionMixin(WithManager, SavedResponse):
                 f"class {cls.__name__}: SessionMixin is for request handlers; name"
                 " SessionWebSocketMixin in its place before a WebSocketHandler"
             )
+        if RequestHandler in order:
+            share_names(cls, _SET)
 
     @property
     def session(self) -> Session:

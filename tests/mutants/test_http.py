@@ -29,6 +29,18 @@ class Broken(NamedTuple):
 
 
 MUTANTS = {
+    "names of attributes are not shared from the first handler on": Broken(
+        "web.py",
+        "            share_names(cls, _SET)",
+        "            pass",
+        RESPONSE + "test_a_burst_of_first_requests_costs_no_dict_for_each",
+    ),
+    "instances are made of any class": Broken(
+        "response.py",
+        'if hasattr(cls, "__del__"):',
+        "if False:",
+        RESPONSE + "test_classes_that_no_instance_may_be_made_of_beforehand",
+    ),
     "finish() does not wait for the save": Broken(
         "response.py",
         "if self._finished or not self._session_waits():",

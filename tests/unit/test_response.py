@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import gc
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from tornado.web import Application, RequestHandler
 
 import tornado_shared_session
 from tests.support.web import ProbeStore, Timed, cookie_of, site
-from tornado_shared_session import SessionMixin
+from tornado_shared_session import MemoryStore, SessionMixin
 
 #: What response.py and response_held.py use of RequestHandler, beyond its documentation.
 PRIVATE = {
@@ -59,6 +61,45 @@ def test_private_names_of_tornado_are_all_listed() -> None:
     tornados = set(dir(make_handler()))
     found = {name for name in used & tornados if name[0] == "_" and name[1] != "_"}
     assert found | {"_new_cookie"} == PRIVATE
+
+
+def has_dict(handler: RequestHandler) -> bool:
+    """Tell whether a handler keeps its attributes in a dict of its own."""
+    kept = gc.get_referents(handler)  # vars() would make one
+    return handler.application not in kept
+
+
+async def test_a_burst_of_first_requests_costs_no_dict_for_each() -> None:
+    """However many handlers of a class begin before the first one runs, none makes a dict."""
+
+    class Burst(SessionMixin, RequestHandler):
+        def post(self) -> None:
+            self.session["mine"] = self.current_user
+            self.write("ok")
+
+        def on_finish(self) -> None:
+            found.append(has_dict(self))
+
+    found: list[bool] = []
+    async with AsyncExitStack() as stack:
+        place = await stack.enter_async_context(site([("/", Burst)], MemoryStore()))
+        clients = [await stack.enter_async_context(await Timed.open(place.url)) for _ in range(40)]
+        await asyncio.gather(*(client.ask("POST", "/") for client in clients))
+    assert found == [False] * 40
+
+
+def test_classes_that_no_instance_may_be_made_of_beforehand() -> None:
+    """`__del__` is called for handlers only, and a base written in C is no trouble."""
+    torn_down: list[object] = []
+
+    class TornDown(SessionMixin, RequestHandler):
+        def __del__(self) -> None:
+            torn_down.append(self)
+
+    class Written(SessionMixin, RequestHandler, Exception):
+        """An instance is made by Exception's own way only."""
+
+    assert torn_down == []
 
 
 def test_mixin_touches_no_private_name_of_tornado() -> None:
