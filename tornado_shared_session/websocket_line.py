@@ -30,10 +30,10 @@ def send(handler: WebSocketHandler, messages: Sequence[str | bytes], *, last: bo
         return False
     frames = b"".join([_frame(message) for message in messages])
     try:
-        written = line.stream.write(frames + _CLOSE if last else frames)
+        # If it fails, Tornado takes note of that itself.
+        line.stream.write(frames + _CLOSE if last else frames)
     except StreamClosedError:
         return False
-    written.add_done_callback(look)
     if last:
         line.server_terminated = True  # what Tornado notes when it has sent its own
     return True
@@ -50,6 +50,6 @@ def _frame(message: str | bytes) -> bytes:
 
 
 def look(written: asyncio.Future[None]) -> None:
-    """Take note of a failed write, or asyncio complains: the close says it all."""
+    """Take note of a failed `write_message`, or asyncio complains: the close says it all."""
     if not written.cancelled():
         written.exception()
