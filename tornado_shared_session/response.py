@@ -51,7 +51,7 @@ def share_names(cls: type, names: Sequence[str]) -> None:
     instance first sets it, and each instance that is made takes a free one away.
     So after a burst of first requests, what is set late found the table full,
     and from then on each request would make a dict: 10,000 instructions
-    (3.11 to 3.14, Objects/dictobject.c, `init_inline_values`). Here one
+    (measured on 3.11; Objects/dictobject.c, `init_inline_values`). Here one
     instance, which is then thrown away, has all names before the others.
     """
     if hasattr(cls, "__del__"):
