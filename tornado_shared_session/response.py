@@ -38,8 +38,13 @@ class _Later(tuple[()]):
 _LATER: Any = _Later()
 #: What a request sets on its handler once that is made: Tornado, and this file.
 _LATE = (
-    *("_transforms", "path_args", "path_kwargs", "_current_user"),
-    *("_session_loose", "_session_held", "_session_finishing"),
+    "_transforms",
+    "path_args",
+    "path_kwargs",
+    "_current_user",
+    "_session_loose",
+    "_session_held",
+    "_session_finishing",
 )
 
 

@@ -37,9 +37,13 @@ _STATUS: tuple[tuple[type[SessionError], int], ...] = (
     (SessionEnded, 409),
     (SerializationError, 500),
 )
-_SET = (  # by requests that are usual
-    *("_session", "_session_prepared", "_session_manager"),
-    *("_session_carrier", "_session_used"),
+#: What a usual request sets on its handler in this file.
+_SET = (
+    "_session",
+    "_session_prepared",
+    "_session_manager",
+    "_session_carrier",
+    "_session_used",
 )
 _RETRY_AFTER = "1"  # seconds; a store that is back is used at once
 
