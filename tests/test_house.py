@@ -24,7 +24,8 @@ ORDER = """
     errors forks events limits serializers mapping record devices known rooms stored session policy
     signing credentials tokens origins stores notices connections questions lifecycle users rotation
     transactions manager settings liveness deadlines channel watcher
-    token_state queues closings websocket_line transport handshake payload frames endpoint
+    token_state queues closings websocket_line transport ending handshake payload frames
+    endpoint
     socketio_admission socketio_packets socketio_authenticated socketio_expiring socketio_gate
     socketio_rooms
     socketio_switch socketio_tokens socketio_wire socketio_express socketio_sessions socketio
@@ -104,7 +105,7 @@ def test_web_and_socketio_do_not_know_each_other() -> None:
     """One may be used without the other."""
     assert not {"web", "response"} & reachable("socketio")
     assert not {name for name in reachable("web") if name.startswith("socketio")}
-    assert not {"transport", "handshake", "endpoint"} & reachable("web")
+    assert not {"transport", "ending", "handshake", "endpoint"} & reachable("web")
 
 
 @pytest.mark.parametrize(
@@ -115,10 +116,10 @@ def test_web_and_socketio_do_not_know_each_other() -> None:
         ("sqlalchemy", r"stores/sql\w*\.py"),
         ("greenlet", r"stores/sql\.py"),
         ("socketio", r"socketio\w*\.py"),
-        ("engineio", r"(socketio\w*|transport)\.py"),
+        ("engineio", r"(socketio\w*|transport|ending)\.py"),
         (
             "tornado",
-            r"(signing|credentials|tokens|origins|transport|handshake|frames|endpoint|socketio(_tokens)?"
+            r"(signing|credentials|tokens|origins|transport|ending|handshake|frames|endpoint|socketio(_tokens)?"
             r"|response(_held)?|web|settings|streaming|websocket\w*|cors|serving|draining)\.py",
         ),
         ("pytest", r"(?!)"),

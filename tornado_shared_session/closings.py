@@ -1,13 +1,32 @@
-"""How many closings begin at once, and how long one may take. No transport is known here."""
+"""When a closing is begun and finished, and how long it may take. No transport is known here.
+
+Of many connections that end together all are told before anything else is
+done for one of them: what follows takes as long again, and no client waits
+for it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Protocol
 
-_AT_ONCE = 20  # closings that begin in one turn of the event loop
+_AT_ONCE = 20  # closings that are begun, or finished, in one turn of the event loop
+_LONGEST = 0.4  # seconds that one is kept from its finish by others that begin
+
+
+class Closing(Protocol):
+    """A connection on its way out; none of these must block or raise."""
+
+    def begin(self) -> None:
+        """Tell the client."""
+
+    def finish(self) -> None:
+        """Do the rest; called if it asked for that."""
+
+    def give_up(self) -> None:
+        """Let go of everything: nobody will finish it."""
 
 
 class Host(Protocol):
@@ -18,7 +37,7 @@ class Host(Protocol):
 
 
 class Closings:
-    """Begins a few closings in each turn of the event loop, so that it stays free.
+    """Begins and finishes a few closings in each turn of the event loop, so that it stays free.
 
     Args:
         host: whose they are.
@@ -26,37 +45,46 @@ class Closings:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._due: deque[Coroutine[Any, Any, None]] = deque()
-        self._begun = 0  # in this turn
-        self._begins = False
+        self._due: deque[Closing] = deque()
+        self._begun: deque[tuple[float, Closing]] = deque()  # to be finished, and by when
+        self._in_turn = 0  # how many were begun in it
+        self._runs = False
 
-    def add(self, closing: Coroutine[Any, Any, None]) -> None:
+    def add(self, closing: Closing) -> None:
         """Begin a closing: now, or when its turn comes."""
-        if not self._begins and self._begun < _AT_ONCE:
-            if not self._begun:
-                asyncio.get_running_loop().call_soon(self._next_turn)
-            self._begun += 1
-            self._host.spawn(closing)
-            return
-        self._due.append(closing)
-        if not self._begins:
-            self._begins = True
-            self._host.spawn(self._begin())
+        self._run()
+        if self._due or self._in_turn == _AT_ONCE:
+            self._due.append(closing)
+        else:
+            self._in_turn += 1
+            closing.begin()
 
-    def _next_turn(self) -> None:
-        self._begun = 0
+    def then(self, closing: Closing) -> None:
+        """Finish a closing once no others begin, or they have done so for long."""
+        self._begun.append((asyncio.get_running_loop().time() + _LONGEST, closing))
+        self._run()
 
-    async def _begin(self) -> None:
-        due = self._due
+    def _run(self) -> None:
+        if not self._runs:
+            self._runs = True
+            self._host.spawn(self._turns())
+
+    async def _turns(self) -> None:
+        due, begun, now = self._due, self._begun, asyncio.get_running_loop().time
         try:
-            while due:
-                for _ in range(min(len(due), _AT_ONCE)):
-                    self._host.spawn(due.popleft())
+            while due or begun or self._in_turn:
+                calm, self._in_turn = not self._in_turn, 0
+                while due and self._in_turn < _AT_ONCE:
+                    self._in_turn += 1
+                    due.popleft().begin()
+                if begun and ((calm and not self._in_turn) or begun[0][0] < now()):
+                    for _ in range(min(len(begun), _AT_ONCE)):
+                        begun.popleft()[1].finish()
                 await asyncio.sleep(0)
         finally:
-            self._begins = False
-            while due:  # it was cancelled
-                due.popleft().close()
+            self._runs = False
+            while due or begun:  # it was cancelled
+                (due.popleft() if due else begun.popleft()[1]).give_up()
 
 
 class Patience:

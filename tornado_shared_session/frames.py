@@ -110,12 +110,15 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
             if self.session_host.take(self.session_connection, message):
                 return None
             self.session_idle = None
+        connection = self.session_connection
+        if connection is not None and connection.ending is not None and connection.ending.said:
+            return None  # it has left as far as Engine.IO will hear
         if isinstance(message, str) and not is_packet(message):
-            if self.session_connection is not None:
-                self.session_drop(self.session_connection, MALFORMED, "a frame")
+            if connection is not None:
+                self.session_drop(connection, MALFORMED, "a frame")
             self.receive_queue.put_nowait(None)  # to Engine.IO: the end
             return None
-        connection, most = self.session_connection, self.session_host.max_queued
+        most = self.session_host.max_queued
         if connection is None or self.session_over or self.session_unread > most:
             return None
         self.receive_queue.put_nowait(message)
@@ -141,8 +144,10 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
         return taken
 
     def on_close(self) -> None:
-        super().on_close()
         connection = self.session_connection
+        ending = None if connection is None else connection.ending
+        if ending is None or not ending.defers(super().on_close):
+            super().on_close()
         if connection is not None:
             connection.leave(self)
             if not connection.eio_sid:

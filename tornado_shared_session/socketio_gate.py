@@ -23,6 +23,7 @@ from socketio.packet import DISCONNECT, EVENT
 
 from . import liveness
 from .connections import Phase
+from .ending import Ending, release
 from .errors import SessionConflict, SessionEnded, StoreError
 from .events import REASONS, logger
 from .known import Known
@@ -30,7 +31,7 @@ from .session import Session
 from .socketio_admission import Event, current
 from .socketio_packets import Packets
 from .tokens import BearerToken
-from .transport import SocketConnection, release
+from .transport import SocketConnection
 
 
 class Gate(Packets):
@@ -45,6 +46,10 @@ class Gate(Packets):
     def connection_of(self, eio_sid: str) -> SocketConnection | None:
         """Return the connection of an Engine.IO id."""
         return self._by_eio.get(eio_sid)
+
+    def close_transport(self, connection: SocketConnection, reason: str, final: bool) -> None:
+        """Begin its end, soon."""
+        self.closings.add(Ending(connection, reason, final))
 
     def farewell(self, connection: SocketConnection, reason: str, final: bool) -> list[Any]:
         """Say why, and with `final` that it should not come back."""

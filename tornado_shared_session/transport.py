@@ -1,15 +1,9 @@
-"""One Socket.IO client's transport, and how it is really made to go.
-
-`sio.disconnect()` leaves the transport open, and Engine.IO's own close
-leaves a WebSocket open until the client's ping runs out, so a closing
-takes several steps: farewell, drain, CLOSE, drain, Engine.IO's close,
-the WebSocket's close, and at last the stream of a client that does not
-answer. All of them together are done within a second, whatever the
-client does. One that does not fetch its farewell is not told CLOSE either.
+"""One Socket.IO client's transport, and what is known of it. Its end is in `ending.py`.
 
 It knows Engine.IO and Tornado's WebSocket; the Socket.IO server it is
-given only as a `Host`. Only it and `socketio_wire.py` look into Engine.IO's
-sockets; `tests/integration/test_closing.py` fails when those change.
+given only as a `Host`. Only it, `ending.py` and `socketio_wire.py` look
+into Engine.IO's sockets; `tests/integration/test_closing.py` fails when
+those change.
 """
 
 from __future__ import annotations
@@ -18,23 +12,30 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from engineio.packet import CLOSE, MESSAGE, Packet
+from engineio.packet import MESSAGE, Packet
 from tornado.iostream import IOStream
 from tornado.websocket import WebSocketHandler
 
-from . import websocket_line
-from .closings import Closings, Patience
+from .closings import Closings
 from .connections import Connection, Phase
-from .events import logger
-from .limits import BROKEN_LIMITS, TOO_SLOW, unsent
+from .limits import TOO_SLOW
 from .queues import OutQueue
 from .record import Credential
 from .token_state import TokenState
 
-#: Seconds for a client to fetch its farewell and to answer the close, all
-#: in all: what is promised is a second from the end of the session.
-_CLOSING = 0.8
-_CLOSE = Packet(CLOSE)
+
+class Leaving(Protocol):
+    """What a connection and its handlers need of its end."""
+
+    @property
+    def said(self) -> bool:
+        """All is said, a close frame last: what the client still says is for nobody."""
+
+    def left(self) -> None:
+        """No WebSocket of the connection is open any more."""
+
+    def defers(self, tell: Callable[[], None]) -> bool:
+        """Whether it will tell Engine.IO itself that a WebSocket is closed."""
 
 
 class Host(Protocol):
@@ -44,6 +45,9 @@ class Host(Protocol):
     max_queued: int
     sessions: Any
     closings: Closings
+
+    def close_transport(self, connection: SocketConnection, reason: str, final: bool) -> None:
+        """Begin its end, soon."""
 
     def farewell(self, connection: SocketConnection, reason: str, final: bool) -> list[Any]:
         """Return the last packets for a client, Engine.IO ones."""
@@ -61,6 +65,7 @@ class SocketConnection(Connection):
     Attributes:
         attached: bytes of the packet whose attachments are under way.
         eio_sid: Engine.IO's id of it; "" until that is known.
+        ending: its end, from when the client is told.
         polled: the TCP connection of its latest poll, until that is fetched.
         presented: the session ids that the handshake presented, each once.
         handlers: the live WebSocket handlers; two during an upgrade.
@@ -76,9 +81,9 @@ class SocketConnection(Connection):
     """
 
     __slots__ = (
-        "_left",
         "attached",
         "eio_sid",
+        "ending",
         "farewell",
         "handlers",
         "host",
@@ -113,7 +118,7 @@ class SocketConnection(Connection):
         self.polled: IOStream | None = None
         self.warned = 0.0
         self.taken = 0
-        self._left: Callable[[], None] | None = None
+        self.ending: Leaving | None = None
 
     @property
     def live(self) -> bool:
@@ -191,8 +196,8 @@ class SocketConnection(Connection):
             self.handlers.remove(handler)
         if self.handlers:
             return
-        if self._left is not None:
-            self._left()
+        if self.ending is not None:
+            self.ending.left()
         socket = self.host.eio.sockets.get(self.eio_sid)
         if socket is not None and not socket.upgraded:
             # Engine.IO still waits for the upgrade, and holds back from
@@ -216,69 +221,7 @@ class SocketConnection(Connection):
 
     def _close(self, reason: str, *, final: bool) -> None:
         self.cancel_timer()
-        self.host.closings.add(self._really_close(reason, final))
-
-    async def _really_close(self, reason: str, final: bool) -> None:
-        eio, patience = self.host.eio, Patience(_CLOSING)
-        socket = eio.sockets.get(self.eio_sid)
-        streams = [h.ws_connection.stream for h in self.handlers if h.ws_connection is not None]
-        try:
-            try:
-                if reason in BROKEN_LIMITS:
-                    self._discard(reason, streams)
-                elif socket is not None and not socket.closed:
-                    await self._say_goodbye(socket, reason, final, patience)
-            except Exception:  # it is only a courtesy
-                logger.exception("a farewell failed; the transport is closed all the same")
-            if socket is not None:
-                # This awaits the application's disconnect handlers, which
-                # may take their time, so nobody waits for it. abort: CLOSE
-                # is sent.
-                told = eio.reason.SERVER_DISCONNECT
-                self.host.spawn(socket.close(wait=False, abort=True, reason=told))
-                release(eio, self.eio_sid)
-            for handler in list(self.handlers):
-                handler.close()
-            if self.handlers:
-                await patience.wait(self._when_left)
-        finally:
-            patience.cancel()
-            if self.polled is not None and unsent(self.polled):
-                streams.append(self.polled)  # the answer to a client that does not read
-            for stream in streams:
-                if stream is not None:
-                    stream.close()
-            self.host.forget(self)
-
-    def _when_left(self, call: Callable[[], None]) -> None:
-        self._left = call
-
-    def _discard(self, reason: str, streams: list[IOStream | None]) -> None:
-        """Free what waits for a client that kept to no limit; it is told nothing."""
-        self.keep_farewell()
-        if reason == TOO_SLOW:
-            for stream in (*streams, self.polled):
-                if stream is not None:
-                    stream.close()
-
-    async def _say_goodbye(self, socket: Any, reason: str, final: bool, patience: Patience) -> None:
-        # Put, not sent: Engine.IO's send() closes and raises where a ping
-        # is overdue. The farewell and CLOSE never share a polling payload:
-        # the JavaScript client handles CLOSE first and would not hear why.
-        # A WebSocket has no payloads.
-        self.farewell = self.host.farewell(self, reason, final)
-        if len(self.handlers) == 1 and socket.upgraded and not socket.queue.undone:
-            # Nothing waits before it, so it may pass the queue by, with all that follows.
-            said = [packet.encode() for packet in (*self.farewell, _CLOSE)]
-            if websocket_line.send(self.handlers[0], said, last=True):
-                return
-        for packet in self.farewell:
-            socket.queue.put_nowait(packet)
-        if socket.upgraded or await patience.wait(socket.queue.when_drained):
-            # Ours, before Engine.IO forgets the socket, so that a client
-            # whose poll is not pending fetches it with the next one.
-            socket.queue.put_nowait(_CLOSE)
-            await patience.wait(socket.queue.when_drained)
+        self.host.close_transport(self, reason, final)
 
 
 def prepare(host: Host) -> None:
@@ -290,10 +233,3 @@ def prepare(host: Host) -> None:
 def _queue(*args: Any, **kwargs: Any) -> Any:
     """Return a queue; asyncio's own for who wants something special of it."""
     return asyncio.Queue(*args, **kwargs) if args or kwargs else OutQueue()
-
-
-def release(eio: Any, eio_sid: str) -> None:
-    """Take a socket out of Engine.IO; a poll or writer that waits on it ends."""
-    socket = eio.sockets.pop(eio_sid, None)
-    if socket is not None:
-        socket.queue.put_nowait(None)

@@ -14,17 +14,17 @@ BROWSER = "tests/client/test_browser.py::"
 MUTANTS = {
     "a farewell, and the transport stays open": (
         Mutant(
-            "transport.py",
-            "async def _really_close(self, reason: str, final: bool) -> None:",
-            "async def _really_close(self, reason: str, final: bool) -> None:\n"
-            "        for packet in self.host.farewell(self, reason, final):\n"
-            "            self.host.eio.sockets[self.eio_sid].queue.put_nowait(packet)\n"
-            "        return",
+            "ending.py",
+            "        connection, host = self._connection, self._host\n",
+            "        connection, host = self._connection, self._host\n"
+            "        for packet in host.farewell(connection, self._reason, self._final):\n"
+            "            host.eio.sockets[connection.eio_sid].queue.put_nowait(packet)\n"
+            "        return\n",
         ),
         f"{NODE}test_expiry_closes_the_transport_and_the_client_comes_back[websocket]",
     ),
     "the farewell and CLOSE in one payload": (
-        Mutant("transport.py", "if socket.upgraded or await patience.wait(", "if True or ("),
+        Mutant("ending.py", "if socket.upgraded or await patience.wait(", "if True or ("),
         f"{NODE}test_expiry_closes_the_transport_and_the_client_comes_back[polling]",
     ),
     "a logout that lets the client come back": (

@@ -93,8 +93,8 @@ TABLE = {
         RACES + "test_a_logout_meets_an_upgrade_that_is_loading",
     ),
     "poll: an answer that nobody reads stays": (
-        "transport.py",
-        "if self.polled is not None and unsent(self.polled):",
+        "ending.py",
+        "if polled is not None and unsent(polled):",
         "if False:",
         UNREAD + "test_a_client_that_reads_nothing_is_cut_off[polling]",
     ),

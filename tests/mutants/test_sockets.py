@@ -151,38 +151,6 @@ TABLE = {
         "pass",
         SESSION + "test_a_task_that_outlives_its_event_reads_anew[websocket-event]",
     ),
-    "no hard close": (
-        "transport.py",
-        "            for stream in streams:\n",
-        "            for stream in ():\n",
-        CLOSING + "test_a_mute_client_is_cut_off_and_cannot_connect_again" + WS,
-    ),
-    "farewell and CLOSE in one payload": (
-        "transport.py",
-        "if socket.upgraded or await patience.wait(socket.queue.when_drained):",
-        "if True:",
-        CLOSING + "test_a_polling_client_between_two_polls_hears_why",
-    ),
-    "no bound for a client that stops polling": (
-        "closings.py",
-        "call_later(seconds, self._end)",
-        "call_later(3600, self._end)",
-        CLOSING + "test_a_client_that_stops_polling_is_forgotten",
-    ),
-    "each step of a closing has its own second": (
-        "closings.py",
-        "        self._step = step\n",
-        "        self._step = step\n"
-        "        self._timer.cancel()\n"
-        "        self._timer = step.get_loop().call_later(0.8, self._end)\n",
-        CLOSING + "test_all_steps_of_a_closing_share_one_second",
-    ),
-    "all closings begin at once": (
-        "closings.py",
-        "_AT_ONCE = 20",
-        "_AT_ONCE = 2000",
-        "tests/unit/test_closings.py::test_many_closings_begin_a_few_in_each_turn_of_the_loop",
-    ),
     "who has given up takes what comes": (
         "queues.py",
         "if not getter.done():",

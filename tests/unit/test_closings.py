@@ -1,15 +1,18 @@
-"""Closings begin a few at a time, and share one time."""
+"""All are told before one is finished, a few at a time, and a closing's steps share one time."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+import pytest
+
+from tornado_shared_session import closings
 from tornado_shared_session.closings import Closings, Patience
 
 
 class Host:
-    """Runs tasks, and notes how many were begun."""
+    """Runs tasks."""
 
     def __init__(self) -> None:
         self.tasks: list[asyncio.Task[None]] = []
@@ -19,53 +22,100 @@ class Host:
         self.tasks.append(asyncio.ensure_future(work))
 
 
-async def test_many_closings_begin_a_few_in_each_turn_of_the_loop() -> None:
-    """Those that come meanwhile come last, and all come."""
-    host, begun = Host(), list[int]()
+class Noted:
+    """A closing that notes what becomes of it; one that begins may have others begin."""
+
+    def __init__(self, closings: Closings, log: list[tuple[str, int]], number: int) -> None:
+        self._closings, self._log, self._number = closings, log, number
+        self.next: list[Noted] = []
+
+    def begin(self) -> None:
+        """Ask for its finish, as one does that told its client at once."""
+        self._log.append(("begun", self._number))
+        self._closings.then(self)
+        for closing in self.next:
+            self._closings.add(closing)
+
+    def finish(self) -> None:
+        """The end."""
+        self._log.append(("finished", self._number))
+
+    def give_up(self) -> None:
+        """Nobody is there to finish it."""
+        self._log.append(("given up", self._number))
+
+
+def some(count: int) -> tuple[Host, Closings, list[Noted], list[tuple[str, int]]]:
+    """Return closings, and so many to be closed, with their log."""
+    host, log = Host(), list[tuple[str, int]]()
     closings = Closings(host)
+    return host, closings, [Noted(closings, log, n) for n in range(count)], log
 
-    async def close(n: int) -> None:
-        begun.append(n)
-        if n == 0:
-            closings.add(close(60))
 
-    for n in range(60):
-        closings.add(close(n))
+async def test_all_are_told_before_one_is_finished() -> None:
+    """A few in each turn of the loop; those that come meanwhile come last, and all come."""
+    host, closings, noted, log = some(61)
+    noted[30].next = [noted[60]]
+    for one in noted[:60]:
+        closings.add(one)
     turns = []
-    while len(begun) < 61:
-        before = len(begun)
+    while len(log) < 2 * 61:
+        before = len(log)
         await asyncio.sleep(0)
-        turns.append(len(begun) - before)
-    assert begun == list(range(61))
+        turns.append(len(log) - before)
+    both = range(61)
+    assert log == [*(("begun", n) for n in both), *(("finished", n) for n in both)]
     assert max(turns) == 20
-    assert len(host.tasks) == 62  # one of them for the others
+    await asyncio.gather(*host.tasks)
+    assert len(host.tasks) == 1  # for all of them
 
 
 async def test_the_first_ones_wait_for_no_turn() -> None:
     """An end that comes alone is said at once; twenty in the next turn as well."""
-    host = Host()
-    closings = Closings(host)
+    host, closings, noted, log = some(60)
     for turn in range(3):
-        for n in range(20):
-            closings.add(asyncio.sleep(0))
-            assert len(host.tasks) == 20 * turn + n + 1
+        for n in range(20 * turn, 20 * turn + 20):
+            closings.add(noted[n])
+            assert log[-1] == ("begun", n)
         await asyncio.sleep(0)
     await asyncio.gather(*host.tasks)
+    assert len(log) == 120
+
+
+async def test_one_is_not_kept_from_its_finish_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where sessions end without pause the oldest are finished beside them."""
+    monkeypatch.setattr(closings, "_LONGEST", 0.02)
+    host, busy, noted, log = some(1)
+    busy.add(noted[0])
+
+    async def others() -> None:
+        for number in range(1, 1_000_000):
+            busy.add(Noted(busy, log, number))
+            await asyncio.sleep(0)
+            if ("finished", 0) in log[-40:]:
+                return
+
+    async with asyncio.timeout(5):
+        await others()
+    begun = log.index(("finished", 0))
+    assert begun > 2  # others came first
+    await asyncio.gather(*host.tasks)
+    assert {what for what, _ in log} == {"begun", "finished"}
 
 
 async def test_those_that_were_not_begun_end_with_their_owner() -> None:
-    """No coroutine is left that nobody awaits (T23)."""
-    host = Host()
-    closings = Closings(host)
-    for _ in range(60):
-        closings.add(asyncio.sleep(0))
+    """Nor are those forgotten that were not finished (T23)."""
+    host, closings, noted, log = some(60)
+    for one in noted:
+        closings.add(one)
     await asyncio.sleep(0)
-    host.tasks[20].cancel()  # the one for those that did not begin at once
+    host.tasks[0].cancel()
     await asyncio.gather(*host.tasks, return_exceptions=True)
-    assert len(host.tasks) == 41
-    closings.add(asyncio.sleep(0))
-    assert len(host.tasks) == 42
-    await host.tasks[-1]
+    assert sorted(n for what, n in log if what == "given up") == list(range(60))
+    assert not [n for what, n in log if what == "finished"]
+    closings.add(noted[0])  # and it goes on for who comes later
+    await asyncio.gather(*host.tasks, return_exceptions=True)
+    assert log[-2:] == [("begun", 0), ("finished", 0)]
 
 
 async def test_all_steps_share_one_time() -> None:
