@@ -170,7 +170,10 @@ class Connections:
 
     def ids(self) -> list[str]:
         """Return the ids of all sessions with a connection here."""
-        return [id for id in self._by_id if id]
+        ids = list(self._by_id)
+        if "" in self._by_id:
+            ids.remove("")
+        return ids
 
     def of(self, id: str) -> tuple[Connection, ...]:
         """Return the connections of one session."""

@@ -17,10 +17,10 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
-from itertools import islice
 from typing import Any
 
 from . import liveness
+from .agenda import Agenda
 from .channel import Channel
 from .connections import FINAL, Connection, Phase
 from .deadlines import Deadlines
@@ -30,7 +30,6 @@ from .manager import SessionManager
 from .notices import Notice
 from .record import Peek
 
-_BATCH = 500  # sessions asked about in one turn of the loop
 _CLOSED = 20  # that may end before others have a turn
 _PACE = 0.005  # seconds between two questions, so that a flood of notices is a few
 _RETRY = 0.5  # seconds until a store that failed is asked again
@@ -77,8 +76,7 @@ class Watcher:
         self._running = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
-        self._due: dict[str, str] = {}  # session id -> reason if it turns out to be gone
-        self._renew: dict[str, str] = {}  # by id, what to keep alive, once, if it is time
+        self._due = Agenda()
         self._waiting: list[_Look] = []
         #: Called as `expect` is, with what the store said last.
         self.followers: list[Callable[[str, float], None]] = []
@@ -170,11 +168,7 @@ class Watcher:
     # -- one question ---------------------------------------------------------
 
     def _ask(self, id: str, reason: str) -> None:
-        # Of several hints the one that says most: a decision, else a
-        # deadline, else anything.
-        known = self._due.get(id)
-        if known not in FINAL and (known is None or reason != "rotated"):
-            self._due[id] = reason
+        self._due.add(id, reason)
         self._wake.set()
 
     async def look(self, ids: Iterable[str], reason: str = "expired") -> None:
@@ -200,13 +194,7 @@ class Watcher:
             # Redis may have been away, and come back with an older state.
             for known in self._manager.connections.known.values():
                 known.forget()
-        # In steps, each of which is one for the interpreter: those that
-        # were asked about come first, and for the reasons they had.
-        asked, due = self._due.copy(), dict.fromkeys(self._manager.connections.ids(), "expired")
-        self._due.update(due)
-        self._due.update(asked)
-        if renew:
-            self._renew = due
+        self._due.add_all(self._manager.connections.ids(), renew=renew)
         self._wake.set()
 
     async def _answer(self) -> None:
@@ -217,22 +205,20 @@ class Watcher:
             left, pause = 0, 0.0
             while self._due:
                 left = left or len(self._due)  # of what is due now, not of what comes meanwhile
-                ids = list(islice(self._due, _BATCH))
-                reasons = [self._due.pop(id) for id in ids]
+                ids, reasons = self._due.take()
                 asked = time.monotonic()
                 try:
                     peeks = await self._manager.store.peek(ids)
                 except Exception as error:
                     if not isinstance(error, StoreError):
                         logger.exception("sessions could not be looked up")
-                    for id, reason in zip(ids, reasons, strict=True):
-                        self._due.setdefault(id, reason)
+                    self._due.put_back(ids, reasons)
                     await self._unverified()
                     await asyncio.sleep(_RETRY)
                     continue
                 old = await self._act(ids, reasons, peeks, asked)
                 for look in self._waiting:
-                    look.settle(id for id in ids if id not in self._due)  # not asked again
+                    look.settle(id for id in ids if not self._due.named(id))  # not asked again
                 await liveness.renew(self._manager, old)
                 # Of many the pauses come at the end, all in one: a processor that slept has
                 # forgotten all of them, which costs it half as much again.
@@ -251,7 +237,7 @@ class Watcher:
         gone, old = [], []
         times: dict[str, float] = {}  # when to look again
         soon, least = now + _MARGIN, liveness.renewed_at(self._manager.policy)
-        known = connections.known
+        known, renew = connections.known, self._due.renew
         for id, reason, peek in zip(ids, reasons, peeks, strict=True):
             if peek is None:
                 gone.append((id, reason))
@@ -259,8 +245,8 @@ class Watcher:
             _, ttl, provisional, _ = peek
             if ttl:  # else nobody knows when: it has no time to live
                 times[id] = soon + ttl
-            if (provisional or ttl <= least) and id in self._renew:
-                del self._renew[id]
+            if (provisional or ttl <= least) and id in renew:
+                renew.discard(id)
                 old.append((id, peek))
             if known and id in known:
                 known[id].peeked(peek, asked)
@@ -273,7 +259,7 @@ class Watcher:
 
     def _end(self, id: str, reason: str) -> None:
         """A session is gone; `reason` is why, as far as it was known when the store was asked."""
-        heard = self._due.get(id)  # meanwhile: why it is gone
+        heard = self._due.named(id)  # meanwhile: why it is gone
         gone = heard if heard in FINAL else reason
         self._manager.connections.end(id, gone if gone != "rotated" else "expired")
 

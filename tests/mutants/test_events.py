@@ -62,8 +62,8 @@ TABLE = {
     ),
     "those without a session are asked about": (
         "connections.py",
-        "[id for id in self._by_id if id]",
-        "list(self._by_id)",
+        'if "" in self._by_id:',
+        "if False:",
         ADMITTED + "test_a_closing_manager_ends_those_without_a_session_too" + WS,
     ),
     "those without a session are not in the registry": (

@@ -48,7 +48,7 @@ TABLE = {
     ),
     "a look under way is good enough": (
         "watcher.py",
-        " if id not in self._due)",
+        " if not self._due.named(id))",
         ")",
         "tests/integration/test_watcher.py::test_who_asks_while_the_store_answers_is_told_later",
     ),

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.mutants import Mutant
 
+AGENDA = "tests/unit/test_agenda.py::"
 EXPIRY = "tests/integration/test_socket_expiry.py::"
 WATCHER = "tests/integration/test_watcher.py::"
 KEPT = "test_forged_notices_do_not_end_what_an_open_socket_keeps_alive"
@@ -41,14 +42,32 @@ TABLE = {
         WATCHER + "test_forged_notices_close_nothing" + WS,
     ),
     "a notice takes the reload's place": (
-        "watcher.py",
-        "and id in self._renew:",
-        'and reason == "expired":',
+        "agenda.py",
+        "self.renew.update(some)",
+        "pass",
         WATCHER + KEPT + "[sockets_keep_alive]",
+    ),
+    "what is named waits for the reload": (
+        "agenda.py",
+        "ids = list(islice(named, _BATCH // 2 if rest else _BATCH))",
+        "ids = [] if rest else list(islice(named, _BATCH))",
+        AGENDA + "test_what_is_named_in_the_middle_of_a_reload_does_not_wait_for_its_end",
+    ),
+    "the reload waits for what is named": (
+        "agenda.py",
+        "_BATCH // 2 if rest else _BATCH",
+        "_BATCH",
+        AGENDA + "test_a_flood_of_names_does_not_keep_the_reload_waiting",
+    ),
+    "a gap in a reload takes its renewals": (
+        "agenda.py",
+        "renew or (self._renews and bool(self._all))",
+        "renew",
+        AGENDA + "test_a_gap_in_the_middle_of_a_reload_asks_anew_and_renews_still",
     ),
     "a notice renews": (
         "watcher.py",
-        "                del self._renew[id]\n",
+        "                renew.discard(id)\n",
         "",
         WATCHER + KEPT + "[a visitor's socket]",
     ),
@@ -91,7 +110,7 @@ TABLE = {
     "an outage is noticed a batch at a time": (
         "watcher.py",
         "enumerate(list(self._due)):",
-        "enumerate(list(self._due)[-_BATCH:]):",
+        "enumerate(list(self._due)[-500:]):",
         UNIT + OUTAGE,
     ),
     "an outage ends all in one turn": (
