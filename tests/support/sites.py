@@ -45,8 +45,11 @@ async def until(check: Callable[[], Any], seconds: float = 3.0) -> None:
 
 async def eventually(check: Callable[[], Awaitable[Any]], seconds: float = 3.0) -> None:
     """Wait until something is true that has to be asked for."""
+    over = time.monotonic() + seconds
     async with asyncio.timeout(seconds):
         while not await check():
+            if time.monotonic() > over:
+                raise TimeoutError  # who was asked has taken the cancellation for an answer
             await asyncio.sleep(0.005)  # it has to be asked for: nothing announces it
 
 
