@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from .events import logger
+
 _AT_ONCE = 20  # closings that are begun, or finished, in one turn of the event loop
 _LONGEST = 0.4  # seconds that one is kept from its finish by others that begin
 
@@ -76,15 +78,24 @@ class Closings:
                 calm, self._in_turn = not self._in_turn, 0
                 while due and self._in_turn < _AT_ONCE:
                     self._in_turn += 1
-                    due.popleft().begin()
+                    closing = due.popleft()
+                    self._step(closing, closing.begin)
                 if begun and ((calm and not self._in_turn) or begun[0][0] < now()):
                     for _ in range(min(len(begun), _AT_ONCE)):
-                        begun.popleft()[1].finish()
+                        closing = begun.popleft()[1]
+                        self._step(closing, closing.finish)
                 await asyncio.sleep(0)
         finally:
             self._runs = False
             while due or begun:  # it was cancelled
                 (due.popleft() if due else begun.popleft()[1]).give_up()
+
+    def _step(self, closing: Closing, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception:  # what is wrong with one is not the others' affair
+            logger.exception("a connection could not be closed, and is let go of")
+            closing.give_up()
 
 
 class Patience:

@@ -103,6 +103,25 @@ async def test_one_is_not_kept_from_its_finish_for_long(monkeypatch: pytest.Monk
     assert {what for what, _ in log} == {"begun", "finished"}
 
 
+@pytest.mark.expects_log("could not be closed")
+@pytest.mark.parametrize("step", ["begin", "finish"])
+async def test_one_that_fails_is_let_go_of_and_the_others_go_on(step: str) -> None:
+    """Whatever raised: each of the others is begun and finished."""
+    host, closings, noted, log = some(60)
+
+    def fail() -> None:
+        raise ValueError("unforeseen")
+
+    setattr(noted[30], step, fail)
+    for one in noted:
+        closings.add(one)
+    await asyncio.gather(*host.tasks)
+    assert ("given up", 30) in log
+    assert sorted(n for what, n in log if what == "finished" and n != 30) == [
+        n for n in range(60) if n != 30
+    ]
+
+
 async def test_those_that_were_not_begun_end_with_their_owner() -> None:
     """Nor are those forgotten that were not finished (T23)."""
     host, closings, noted, log = some(60)
