@@ -56,10 +56,17 @@ TABLE = {
         "_LONGEST = 4.0",
         MANY + "test_a_flood_of_ends_keeps_no_socket_open[websocket]",
     ),
+    "what failed is kept": (
+        "closings.py",
+        "            closing.give_up()\n",
+        "",
+        "tests/unit/test_closings.py"
+        "::test_one_that_fails_is_let_go_of_and_the_others_go_on[finish]",
+    ),
     "what was not freed is forgotten": (
         "closings.py",
-        ".give_up()",
-        "",
+        "begun.popleft()[1]).give_up()",
+        "begun.popleft()[1])",
         "tests/unit/test_closings.py::test_those_that_were_not_begun_end_with_their_owner",
     ),
     "Engine.IO hears of a closed WebSocket before the end is its own": (
