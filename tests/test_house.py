@@ -23,9 +23,8 @@ PACKAGE = ROOT / "tornado_shared_session"
 ORDER = """
     errors forks events limits serializers mapping record devices known rooms stored session policy
     signing credentials tokens origins stores notices connections questions lifecycle users rotation
-    transactions manager settings liveness deadlines channel agenda watcher
-    token_state queues closings websocket_line transport ending handshake payload frames
-    endpoint
+    transactions manager settings liveness deadlines channel agenda watcher token_state
+    queues closings websocket_line transport ending handshake payload frames endpoint
     socketio_admission socketio_packets socketio_authenticated socketio_expiring socketio_gate
     socketio_rooms
     socketio_switch socketio_tokens socketio_wire socketio_express socketio_sessions socketio

@@ -63,7 +63,9 @@ class Ending:
         self._reason, self._final = reason, final
         self._until = 0.0  # in the event loop's time
         self._socket: Any = None  # Engine.IO's
-        self._streams: list[IOStream] = []
+        # Now, for a WebSocket that has closed does not tell which was its own.
+        lines = [handler.ws_connection for handler in connection.handlers]
+        self._streams: list[IOStream] = [line.stream for line in lines if line and line.stream]
         self._unheard: list[Callable[[], None]] | None = None  # until it is finished
         self._left: Callable[[], None] | None = None
 
@@ -73,8 +75,6 @@ class Ending:
         connection.ending = self
         self._until = asyncio.get_running_loop().time() + _CLOSING
         socket = self._socket = host.eio.sockets.get(connection.eio_sid)
-        lines = [handler.ws_connection for handler in connection.handlers]
-        self._streams = [line.stream for line in lines if line is not None and line.stream]
         try:
             if socket is not None and not socket.closed and self._reason not in BROKEN_LIMITS:
                 connection.farewell = host.farewell(connection, self._reason, self._final)

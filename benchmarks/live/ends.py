@@ -50,8 +50,7 @@ class World:
             if not (left := await self.b.ask("connections")):
                 return
             await asyncio.sleep(1 / _LOOKS)
-        if left:
-            raise WrongAnswerError(f"{left} sockets are still registered")
+        raise WrongAnswerError(f"{left} sockets are still registered")
 
 
 @asynccontextmanager

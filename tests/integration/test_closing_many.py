@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.sites import Site, session_id, until
 from tornado_shared_session.closings import Closings
+from tornado_shared_session.ending import Ending
 from tornado_shared_session.transport import SocketConnection
 
 SOCKETS = 50
@@ -95,6 +96,17 @@ async def test_a_flood_of_ends_keeps_no_socket_open(a: Site, transport: str) -> 
         async with flood(a), asyncio.timeout(1.5):
             await a.manager.destroy(session_id(jar))
             await a.empty()
+
+
+async def test_one_that_was_not_begun_is_let_go_of(a: Site) -> None:
+    """Its TCP connection closes: nobody is there any more to tell it why (T23)."""
+    async with a.client("websocket", await a.visitor()) as client:
+        await client.connect()
+        connection = a.connection
+        assert isinstance(connection, SocketConnection)
+        Ending(connection, "shutdown", final=False).give_up()
+        await client.wait_transport_closed()
+        await a.empty()
 
 
 async def test_a_manager_that_closes_in_a_flood_lets_go_of_all(
