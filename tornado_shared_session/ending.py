@@ -160,13 +160,13 @@ class Ending:
                     stream.close()
 
     def _free(self) -> None:
-        eio, eio_sid = self._host.eio, self._connection.eio_sid
+        eio = self._host.eio
         if self._socket is not None:
             # This awaits the application's disconnect handlers, which may
             # take their time, so nobody waits for it. abort: CLOSE is sent.
             told = eio.reason.SERVER_DISCONNECT
             self._host.spawn(self._socket.close(wait=False, abort=True, reason=told))
-            release(eio, eio_sid)
+            release(eio, self._socket)
         unheard, self._unheard = self._unheard, None
         for tell in unheard or ():
             tell()
@@ -180,11 +180,16 @@ class Ending:
             self._streams.append(polled)  # the answer to a client that does not read
         for stream in self._streams:
             stream.close()
+        self._connection.ending = None  # what holds each other waits for the garbage collector
         self._host.forget(self._connection)
 
 
-def release(eio: Any, eio_sid: str) -> None:
-    """Take a socket out of Engine.IO; a poll or writer that waits on it ends."""
-    socket = eio.sockets.pop(eio_sid, None)
-    if socket is not None:
+def release(eio: Any, socket: Any) -> None:
+    """Take a socket out of Engine.IO; a poll or writer that waits on it ends.
+
+    A task of Engine.IO's sleeps on with it for a ping interval. What the
+    connection had, its session with it, does not wait for that.
+    """
+    socket.queue.overflow = None
+    if eio.sockets.pop(socket.sid, None) is not None:
         socket.queue.put_nowait(None)

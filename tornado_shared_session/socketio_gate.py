@@ -76,10 +76,11 @@ class Gate(Packets):
         self._by_eio.pop(connection.eio_sid, None)
         # python-socketio frees it only of who was connected to a namespace.
         self._binary_packet.pop(connection.eio_sid, None)
-        if connection.eio_sid in self.eio.sockets:
+        socket = self.eio.sockets.get(connection.eio_sid)
+        if socket is not None:
             # Later, for a request of it may be under way: Engine.IO cannot
             # answer one whose socket goes in the middle.
-            asyncio.get_running_loop().call_soon(release, self.eio, connection.eio_sid)
+            asyncio.get_running_loop().call_soon(release, self.eio, socket)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a task that the manager owns."""

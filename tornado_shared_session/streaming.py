@@ -97,6 +97,7 @@ class StreamConnection(Connection):
 
     def _on_finish(self) -> None:
         self.forget()
+        self._handler._session_stream = None  # what holds each other waits for the collector
         self._handler.on_finish()
 
     def _on_connection_close(self) -> None:

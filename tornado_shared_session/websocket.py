@@ -173,6 +173,9 @@ class SessionWebSocketMixin(WithManager, _Handler):
         try:
             await super().get(*args, **kwargs)
         finally:
+            # With these it would hold itself, until the garbage collector comes.
+            for name in ("open", "on_message"):
+                vars(self).pop(name, None)
             self._session_forget(connection)
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> asyncio.Future[None]:
@@ -189,7 +192,7 @@ class SessionWebSocketMixin(WithManager, _Handler):
         super().on_connection_close()
 
     def _session_forget(self, connection: WebSocketConnection) -> None:
-        connection.left.set()
+        connection.leave()
         self.session_manager.connections.gone(connection)
 
     # -- what the client sends ------------------------------------------------

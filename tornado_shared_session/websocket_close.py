@@ -32,10 +32,15 @@ class WebSocketConnection(Connection):
 
     def __init__(self, manager: SessionManager, handler: WebSocketHandler, id: str) -> None:
         super().__init__(id)
-        self._handler = handler
+        self._handler: WebSocketHandler | None = handler
         self._manager = manager
         self.left = asyncio.Event()
         self.stream: IOStream | None = None
+
+    def leave(self) -> None:
+        """Its TCP connection is gone, or it got no further than the handshake."""
+        self._handler = None  # what holds each other waits for the garbage collector
+        self.left.set()
 
     def _close(self, reason: str, *, final: bool) -> None:
         if self.session is not None and reason in REASONS and reason != "shutdown":
@@ -55,7 +60,8 @@ class WebSocketConnection(Connection):
     def say_why(self) -> None:
         """Close the WebSocket with the reason; the stream of a mute client soon after."""
         code = _GOING_AWAY if self.reason == "shutdown" else _POLICY_VIOLATION
-        self._handler.close(code, self.reason)
+        if self._handler is not None:
+            self._handler.close(code, self.reason)
         self._manager.spawn(self._cut())
 
     async def _cut(self) -> None:

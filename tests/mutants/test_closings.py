@@ -71,7 +71,7 @@ TABLE = {
     ),
     "Engine.IO hears of a closed WebSocket before the end is its own": (
         "frames.py",
-        "if ending is None or not ending.defers(super().on_close):",
+        "if ending is None or not ending.defers(self._session_end):",
         "if True:",
         MANY + "test_what_a_client_says_to_its_end_changes_nothing[no packet]",
     ),

@@ -29,11 +29,16 @@ def no_collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_collector")
-async def test_a_handler_is_freed_as_soon_as_its_response_is_sent() -> None:
-    """First visit, read, write and in-place change: each handler goes by itself."""
+@pytest.mark.parametrize("ends", [False, True])
+async def test_a_handler_is_freed_as_soon_as_its_response_is_sent(ends: bool) -> None:
+    """First visit, read, write and in-place change: each handler goes by itself, also one whose
+    response would have ended with the session.
+    """
     handlers: list[weakref.ref[tornado.web.RequestHandler]] = []
 
     class Page(SessionMixin, tornado.web.RequestHandler):
+        close_on_end = ends
+
         def get(self) -> None:
             handlers.append(weakref.ref(self))
             self.write(str(self.session.get("list")))
@@ -42,13 +47,9 @@ async def test_a_handler_is_freed_as_soon_as_its_response_is_sent() -> None:
             handlers.append(weakref.ref(self))
             self.session.setdefault("list", []).append(1)
 
-    app = tornado.web.Application(
-        [("/", Page)],
-        cookie_secret="a secret of the tests",
-        session_manager=SessionManager(MemoryStore()),
-        debug=False,
-    )
-    async with serve(app) as server:
+    sessions = SessionManager(MemoryStore(), secret="a secret of the tests")
+    app = tornado.web.Application([("/", Page)], session_manager=sessions)
+    async with sessions, serve(app) as server:
         client = HTTPTestClient(server.url)
         for method in ("GET", "POST", "GET", "POST"):
             await client.fetch("/", method=method, body=b"" if method == "POST" else None)
