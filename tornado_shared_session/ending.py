@@ -180,8 +180,24 @@ class Ending:
             self._streams.append(polled)  # the answer to a client that does not read
         for stream in self._streams:
             stream.close()
-        self._connection.ending = None  # what holds each other waits for the garbage collector
+        self._connection.ending = _OVER  # what holds each other waits for the garbage collector
         self._host.forget(self._connection)
+
+
+class _Over:
+    """What is left of any ending: a stream that was cut may have frames that were read before."""
+
+    said = True
+
+    def left(self) -> None:
+        """Nobody waits for it."""
+
+    def defers(self, tell: Callable[[], None]) -> bool:
+        """Engine.IO is free to hear it."""
+        return False
+
+
+_OVER = _Over()
 
 
 def release(eio: Any, socket: Any) -> None:

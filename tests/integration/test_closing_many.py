@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
+from engineio.async_socket import AsyncSocket
+from engineio.packet import Packet
 
 from tests.support.sites import Site, session_id, until
 from tornado_shared_session.closings import Closings
@@ -126,3 +128,35 @@ async def test_a_manager_that_closes_in_a_flood_lets_go_of_all(
             await a.manager.close()
         assert not len(a.manager.connections)
         await client.wait_transport_closed()
+
+
+async def test_frames_that_were_read_before_the_cut_are_not_heard(
+    a: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that floods, and answers no close: Tornado hands on what it has of it (F3)."""
+    heard: list[object] = []
+    receive, forget = AsyncSocket.receive, a.sio.forget
+
+    async def listen(socket: AsyncSocket, packet: Packet) -> None:
+        heard.append(packet)
+        await receive(socket, packet)
+
+    def cut(connection: SocketConnection) -> None:
+        for handler in connection.handlers:
+            for _ in range(5):
+                handler.on_message("41")
+        floods.append(len(connection.handlers))
+        forget(connection)
+
+    floods: list[int] = []
+    jar = await a.visitor()
+    async with a.client("websocket", jar) as client:
+        await client.connect()
+        monkeypatch.setattr(AsyncSocket, "receive", listen)
+        monkeypatch.setattr(a.sio, "forget", cut)
+        client.mute = True
+        await a.manager.destroy(session_id(jar))
+        await client.wait_transport_closed(2)
+        await a.empty()
+    assert floods[0] == 1
+    assert heard == []

@@ -126,3 +126,31 @@ async def test_a_disconnect_handler_that_raises_leaves_nothing(
             assert await client.emit("get", namespace="/chat") == ""
     await a.empty()
     assert a.shared.heard("disconnect") == [sid]
+
+
+async def test_of_two_upgrades_the_one_that_goes_is_no_error(a: Site) -> None:
+    """Engine.IO waits for its last packet with other rules than once a transport is upgraded; the
+    client goes on with the other (T24).
+    """
+    async with a.client("polling", await a.visitor()) as client:
+        await client.connect()
+        client.engine._upgrading = True  # it polls no more
+        first, second = [await client.engine._web_socket() for _ in range(2)]
+        for socket in (first, second):
+            await socket.send("2probe")
+            assert await asyncio.wait_for(socket.receive(), 3) == "3probe"
+            if socket is first:
+                await socket.send("5")
+                (one,) = a.sio.eio.sockets.values()
+                while one.upgrading or not one.upgraded:
+                    await asyncio.sleep(0)
+        tasks = [task for task in a.manager._tasks if "_session_run" in repr(task.get_coro())]
+        assert len(tasks) == 2
+        await second.close()
+        done, _ = await asyncio.wait(tasks, timeout=3, return_when=asyncio.FIRST_COMPLETED)
+        assert [task.cancelled() for task in done] == [False]
+        await first.send('427["get"]')
+        said = [await asyncio.wait_for(first.receive(), 3) for _ in range(2)]
+        assert said == ["6", '437[""]']
+        await first.close()
+    await a.empty()

@@ -81,6 +81,19 @@ TABLE = {
         "False",
         MANY + "test_what_a_client_says_to_its_end_changes_nothing[1]",
     ),
+    "Engine.IO hears what was read before a client was cut off": (
+        "ending.py",
+        "ending = _OVER  # what",
+        "ending = None  # what",
+        MANY + "test_frames_that_were_read_before_the_cut_are_not_heard",
+    ),
+    "the wait of an upgrade is cancelled": (
+        "frames.py",
+        "taken if alone and self",
+        "taken if self",
+        "tests/integration/test_socket_leaving.py"
+        "::test_of_two_upgrades_the_one_that_goes_is_no_error",
+    ),
 }
 
 

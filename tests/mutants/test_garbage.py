@@ -53,7 +53,7 @@ TABLE = {
     ),
     "Socket.IO: the connection and its ending": (
         "ending.py",
-        "        self._connection.ending = None  # what",
+        "        self._connection.ending = _OVER  # what",
         "        # what",
         SOCKET + "[websocket-session]",
     ),

@@ -42,8 +42,8 @@ TABLE = {
     ),
     "a socket goes in the middle of its request": (
         "socketio_gate.py",
-        "asyncio.get_running_loop().call_soon(release, self.eio, connection.eio_sid)",
-        "release(self.eio, connection.eio_sid)",
+        "asyncio.get_running_loop().call_soon(release, self.eio, socket)",
+        "release(self.eio, socket)",
         POSTS + "test_a_post_that_engine_io_rejects_is_answered_and_closes[close-True]",
     ),
     "an old secret will do": (

@@ -107,8 +107,8 @@ TABLE = {
     ),
     "a failed upgrade is kept": (
         "websocket.py",
-        "        finally:\n            self._session_forget(connection)\n",
-        "        finally:\n            pass\n",
+        "pop(name, None)\n            self._session_forget(connection)\n",
+        "pop(name, None)\n",
         HANDSHAKE + "test_forgotten_whatever_the_handler_overrides",
     ),
     "a refusal in prepare() is kept": (
