@@ -22,6 +22,7 @@ from tests.support.sites import (
     status_of,
     until,
 )
+from tornado_shared_session.closings import Closing, Closings
 from tornado_shared_session.connections import Phase
 from tornado_shared_session.testing import ConnectionLost, CookieJar, HandshakeRefused
 from tornado_shared_session.testing.wire import WebSocketWire, Wire
@@ -75,10 +76,16 @@ async def test_a_logout_between_admission_and_engine_io_opens_nothing(
     assert not a.sio.eio.sockets
 
 
+@pytest.mark.parametrize("waits", [False, True])
 async def test_a_websocket_that_ends_before_it_opens_hears_nothing(
-    a: Site, monkeypatch: pytest.MonkeyPatch
+    a: Site, monkeypatch: pytest.MonkeyPatch, waits: bool
 ) -> None:
-    """The 101 leaves, and the close with it; what the client sends all the same is not kept."""
+    """The 101 leaves, and the close with it; what the client sends all the same is not kept, also
+    where the turn of its closing has not come, as in a burst of ends.
+    """
+    waiting: list[Closing] = []
+    if waits:
+        monkeypatch.setattr(Closings, "add", lambda _, closing: waiting.append(closing))
     admit, handlers, go = a.sio.open_connection, list[Any](), asyncio.Event()
 
     async def held(handler: Any) -> Any:
@@ -103,6 +110,9 @@ async def test_a_websocket_that_ends_before_it_opens_hears_nothing(
         assert await wire.reader.read() == b""
     assert handlers[0].session_unread == 0
     assert not a.shared.heard("connect")
+    assert len(waiting) == waits
+    for closing in waiting:
+        closing.begin()
     await a.empty()
 
 

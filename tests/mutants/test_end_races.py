@@ -42,13 +42,13 @@ TABLE = {
         "        if connection is not None and connection.phase is not Phase.ENDED:\n"
         "            self.receive_queue = Queue()\n"
         "        else:\n",
-        RACES + UNOPENED,
+        RACES + UNOPENED + "[True]",
     ),
     "handshake: what comes after the end is kept": (
         "frames.py",
         "self.session_over = True  # what may still come is for nobody",
         "pass",
-        RACES + UNOPENED,
+        RACES + UNOPENED + "[True]",
     ),
     "handshake: a touch creates": (
         "stores/redis_scripts.py",
