@@ -143,6 +143,17 @@ async def no_leftover_tasks() -> AsyncIterator[None]:
         pytest.fail(f"{len(left)} tasks were left over:\n{stacks}", pytrace=False)
 
 
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Let nothing be freed that refers to itself in a circle."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _describe(task: asyncio.Task[Any]) -> str:
     text = io.StringIO()
     task.print_stack(file=text)

@@ -137,9 +137,7 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
         """Return a future of the next message for Engine.IO; None is the end."""
         connection, taken = self.session_connection, self.receive_queue.get()
         if connection is not None and not taken.done():
-            # Of two WebSockets one is in an upgrade, with other rules.
-            alone = len(connection.handlers) == 1
-            self.session_idle = taken if alone and self.session_host.listens(connection) else None
+            self.session_idle = taken if self.session_host.listens(connection) else None
         if self.session_room is not None and self.session_unread <= self.session_host.max_queued:
             self.session_room.set()
         return taken

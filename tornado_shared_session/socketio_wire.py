@@ -37,6 +37,7 @@ def listens(eio: Any, connection: SocketConnection) -> bool:
     socket = eio.sockets.get(connection.eio_sid)
     return (
         socket is not None
+        and len(connection.handlers) == 1  # of two one is in an upgrade, with other rules
         and socket.upgraded
         and not socket.upgrading
         and AsyncSocket._websocket_handler is _LONG_WAY  # python-socketio's admin page replaces it

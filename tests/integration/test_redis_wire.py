@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -207,6 +206,7 @@ async def test_nobody_believes_what_follows_a_foreign_reply(redis_url: str) -> N
         assert await pipe.ask("ECHO", "b") == [b"b"]  # on another connection
 
 
+@pytest.mark.usefixtures("no_collector")
 async def test_an_error_keeps_nobody_alive(redis_url: str, prefix: str) -> None:
     """Not until the garbage collector comes: ends and conflicts are everyday matters."""
 
@@ -220,13 +220,11 @@ async def test_an_error_keeps_nobody_alive(redis_url: str, prefix: str) -> None:
         return weakref.ref(page)
 
     store = RedisStore(redis_url, prefix=prefix)
-    gc.disable()
     try:
         page = await fails()
         await asyncio.sleep(0)  # the turn of the loop that its answer began holds it, too
         assert page() is None
     finally:
-        gc.enable()
         await store.close()
 
 

@@ -7,7 +7,6 @@ It is a matter of speed: with a cycle for each WebSocket the collector took
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 
 import pytest
 from tornado.websocket import WebSocketHandler
@@ -18,15 +17,7 @@ from tests.support.streams import site as plain_site
 from tornado_shared_session.connections import Connection
 from tornado_shared_session.testing import CookieJar
 
-
-@pytest.fixture(autouse=True)
-def no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+pytestmark = pytest.mark.usefixtures("no_collector")
 
 
 def alive() -> list[object]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -18,16 +16,7 @@ from tornado_shared_session.stores.sql import SQLStore
 from tornado_shared_session.testing.store_contract import stored
 
 
-@pytest.fixture
-def no_garbage_collection() -> Iterator[None]:
-    """As in a server that is quiet, or has frozen its garbage collector."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
-
-
-@pytest.mark.usefixtures("no_garbage_collection")
+@pytest.mark.usefixtures("no_collector")
 async def test_a_read_that_came_too_late_locks_nobody_out(tmp_path: Path) -> None:
     """Its thread goes on after the caller has been told; what it finds is read to its end.
 

@@ -7,25 +7,13 @@ sixth of the server's time, in pauses of 20 ms.
 from __future__ import annotations
 
 import asyncio
-import gc
 import weakref
-from collections.abc import Iterator
 
 import pytest
 import tornado.web
 
 from tornado_shared_session import MemoryStore, SessionManager, SessionMixin
 from tornado_shared_session.testing import HTTPTestClient, serve
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 @pytest.mark.usefixtures("no_collector")
