@@ -111,6 +111,8 @@ async def test_two_browsers_chat_and_log_each_other_out(
         for page, why in ((here, REVOKED), (there, "You logged out")):
             await page.wait_for("!$('notice').hidden && !socket.connected && user === null")
             assert (await text(page, "notice-text")).startswith(why)
+        # The socket tells the page before the answer, which takes the cookie away, has come.
+        await there.wait_for("$('log').querySelector('[data-kind=logged]')")
         assert "session" not in await there.cookies()
         assert await bob.evaluate(f"[socket.connected, user, {LIVE}]") == [True, "Bob", 1]
         for page in (here, there, bob):
