@@ -151,7 +151,12 @@ async function post(path, fields) {
   const state = await http("POST", path, fields);
   if (state === null) return;
   show(state);
-  if (!socket.active) socket.connect(); // after a logout it waits to be asked
+  if (!socket.active) comeBack();
+}
+
+function comeBack() { // after a logout it waits to be asked
+  $("notice").hidden = true;
+  socket.connect();
 }
 
 // -- over the socket -------------------------------------------------------
@@ -242,7 +247,7 @@ $("login").onsubmit = async (event) => {
   if (user !== null) $("h-login").focus(); // the form is gone
 };
 $("logout").onclick = () => http("POST", "/logout");
-$("renew").onclick = () => socket.connect();
+$("renew").onclick = comeBack;
 $("clear").onclick = () => $("log").replaceChildren();
 
 $("notice-login").onclick = () => $("name").focus();

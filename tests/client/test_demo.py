@@ -192,8 +192,10 @@ async def test_the_page_shows_one_session_in_two_tabs(
             late = {"id": id, "user": "Ada", "count": 3, "note": "", "left": 60, "port": 0}
             await page.evaluate(f"show({json.dumps(late)})")
             assert (await text(page, "count"), await text(page, "user")) == ("0", "nobody")
+        assert not await one.evaluate("$('notice').hidden")
         await one.click("#renew")
         await one.wait_for("socket.connected && $('id').title")
+        assert await one.evaluate("$('notice').hidden")
         for page in (one, two):
             assert page.console == []
 
