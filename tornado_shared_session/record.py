@@ -99,6 +99,8 @@ def is_text(text: str) -> bool:
     Raises:
         TypeError: it is no text at all.
     """
+    if not isinstance(text, str):
+        raise TypeError(f"a str is needed, not {type(text).__qualname__}")
     try:
         str.encode(text)
     except UnicodeEncodeError:

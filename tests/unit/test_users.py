@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -110,6 +111,18 @@ async def test_a_user_is_logged_out_everywhere_but_here(
             await session.save()
     assert await store.index_list("ann") == [here.id]
     assert await store.load(bob.id) is not None
+
+
+async def test_what_is_no_text_is_said_to_be_none(manager: SessionManager) -> None:
+    """A number for a user's id is a mistake, and its message says what is needed."""
+    number: Any = 0
+    for wrong in (
+        manager.list_user(number),
+        manager.destroy_user(number),
+        manager.destroy(generate_id(), number),
+    ):
+        with pytest.raises(TypeError, match="a str is needed, not int"):
+            await wrong
 
 
 async def test_keep_is_not_one_id(manager: SessionManager) -> None:
