@@ -48,7 +48,7 @@ js: $(READY)
 	@$(BIN)/python examples/demo/get_client.py
 
 # One plain command, which make starts without a shell in between, so that
-# a signal to make finds the launcher.
+# Ctrl-C, and SIGTERM to make, reach the launcher.
 demo: js
 	@$(BIN)/python examples/demo
 

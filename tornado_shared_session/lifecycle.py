@@ -200,6 +200,10 @@ class Lifecycle:
         Open connections end with reason ``shutdown``; clients have
         two seconds to hear it. Whatever comes later gets a StoreError,
         until somebody calls `start()`.
+
+        Raises:
+            ConfigurationError: it runs in another event loop, or in the
+                process that this one was forked from.
         """
         turn = self._turn()
         self._closed = True

@@ -112,7 +112,7 @@ class SessionManager(UserSessions):
     # -- from a credential to a session ------------------------------------
 
     async def load(self, credential: Credential) -> Session | None:
-        """Return the live session that a credential names; None if there is none."""
+        """Return the live session that a credential names, or None; or raise StoreError."""
         session = await self.resolve([credential], None)
         return None if session._state is not State.LIVE else session
 

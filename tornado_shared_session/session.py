@@ -52,8 +52,8 @@ class Backend(Protocol):
 class Session(StoredMapping):
     """One user's data, shared by HTTP handlers and sockets.
 
-    Use it as a dict: keys are strings, values whatever the serializer
-    takes. What changed, in place or by assignment, is found out at
+    Use it as a dict: keys are strings of 1 to 255 characters, values
+    whatever the serializer takes. What changed, in place or by assignment, is found out at
     `save()`; a mere read writes nothing. Deleting or assigning affects
     the named key only, so two handlers that write different keys never
     undo each other.
@@ -200,7 +200,8 @@ class Session(StoredMapping):
         If somebody else was logged in, the data is cleared first.
 
         Raises:
-            TypeError, ValueError: `user_id` is not a non-empty string.
+            TypeError, ValueError: `user_id` is not a string of 1 to 255
+                characters that UTF-8 can encode.
             SessionError, SessionEnded, StoreError: as in `regenerate()`.
         """
         if not isinstance(user_id, str):
@@ -240,6 +241,7 @@ class Session(StoredMapping):
 
         Raises:
             SessionConflict: others kept changing the session.
+            SessionError: called in `fn`, on the same session.
             SessionEnded, SerializationError, StoreError: as in `save()`.
         """
         return await self._backend.transact(self, fn)

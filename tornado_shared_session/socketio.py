@@ -43,10 +43,10 @@ class SessionServerMixin(Sessions):
         reload: ``"event"`` reads the session anew before each event and
             acknowledgement, so none is handled after its end;
             ``"interval"`` trusts the notices and the periodic reload, so
-            that one may be, in the milliseconds a notice takes, and shows
-            an event the session as this process knows it: what others
-            write is seen within `reload_interval`, what is written here
-            at once.
+            that one may be until the notice has come, milliseconds as a
+            rule, and shows an event the session as this process knows it:
+            what others write is seen within `reload_interval`, what is
+            written here at once.
         anonymous: ``"create"`` gives a visitor without a session one at
             the handshake; ``"refuse"`` answers 401.
         login_required: refuse sessions that nobody is logged in to.
@@ -150,7 +150,11 @@ class SessionServerMixin(Sessions):
             self.eio.logger.addFilter(without_tokens)
 
     async def online(self, namespace: str = "/") -> list[tuple[str, Session]]:
-        """Return the clients connected here to a namespace, with their sessions."""
+        """Return the clients connected here to a namespace, with their sessions.
+
+        Raises:
+            StoreError: one of them could not be loaded.
+        """
         everybody = [c for c in self._by_eio.values() if c.error is None]
         known = [(c.sids[namespace], c) for c in everybody if namespace in c.sids]
         connections = [(sid, c) for sid, c in known if self.manager.is_connected(sid, namespace)]
@@ -167,17 +171,31 @@ class SessionServerMixin(Sessions):
         )
 
     async def enter_room(self, sid: str, room: str, namespace: str | None = None) -> None:
-        """Enter a room; the session's and the user's rooms are not for entering."""
+        """Enter a room.
+
+        Raises:
+            SessionError: it is a session's or a user's room, which are not
+                for entering.
+            ValueError: no such client is connected to the namespace.
+        """
         _check_room(room)
         await super().enter_room(sid, room, namespace)
 
     async def leave_room(self, sid: str, room: str, namespace: str | None = None) -> None:
-        """Leave a room that was entered."""
+        """Leave a room that was entered.
+
+        Raises:
+            SessionError: it is a session's or a user's room.
+        """
         _check_room(room)
         await super().leave_room(sid, room, namespace)
 
     async def close_room(self, room: str, namespace: str | None = None) -> None:
-        """Close a room that was entered."""
+        """Close a room that was entered.
+
+        Raises:
+            SessionError: it is a session's or a user's room.
+        """
         _check_room(room)
         await super().close_room(room, namespace)
 

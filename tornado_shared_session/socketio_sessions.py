@@ -95,13 +95,24 @@ class Sessions(Express):
         """The shared session as a context: saved at the end of the block.
 
         Nothing is saved if the block raises.
+
+        Raises:
+            KeyError, StoreError, SessionEnded: as in `get_session`.
+            SessionEnded, SerializationError, StoreError: at the end of
+                the block, as in `Session.save`.
         """
         return _Block(self, sid, namespace)
 
     async def save_session(
         self, sid: str, session: Mapping[str, Any], namespace: str | None = None
     ) -> None:
-        """Save a session that `get_session` returned, or merge a mapping into it."""
+        """Save a session that `get_session` returned, or merge a mapping into it.
+
+        Raises:
+            KeyError: no such client is connected to the namespace.
+            SessionEnded, SerializationError, StoreError: as in
+                `Session.save`; nothing is stored.
+        """
         if not isinstance(session, Session):
             values = session
             session = await self._read_session(sid, namespace)
@@ -109,7 +120,11 @@ class Sessions(Express):
         await session.save()
 
     def local(self, sid: str, namespace: str | None = None) -> dict[str, Any]:
-        """Return a dict of this connection's own; it is never stored."""
+        """Return a dict of this connection's own; it is never stored.
+
+        Raises:
+            KeyError: no such client is connected to the namespace.
+        """
         connection = self._connection(sid, namespace)
         if connection.local is None:
             connection.local = {}

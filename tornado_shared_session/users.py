@@ -64,6 +64,7 @@ class UserSessions(Lifecycle):
                 the id came from a client. None: whoever's it is.
 
         Raises:
+            TypeError: `id` or `user_id` is no text.
             StoreError: the store failed; the session may still live.
         """
         ids = [id] if is_id(id) and (user_id is None or is_text(user_id)) else []
@@ -80,6 +81,7 @@ class UserSessions(Lifecycle):
             keep: ids that stay, for instance that of the caller.
 
         Raises:
+            TypeError: `user_id` is no text, or `keep` is one id.
             StoreError: the store failed; some sessions may still live.
         """
         if isinstance(keep, str):
@@ -105,6 +107,7 @@ class UserSessions(Lifecycle):
         within a second does not count.
 
         Raises:
+            TypeError: `user_id` is no text.
             StoreError: the store failed.
         """
         ids = await self.store.index_list(user_id) if is_text(user_id) else []

@@ -60,7 +60,7 @@ class SocketIOTestClient:
         answer_pings: False lets the server find this client dead.
         mute: do not react to anything: no pong, no answer to a close
             frame, no end of polling after CLOSE. May be set later.
-        timeout: how long each method waits, in seconds.
+        timeout: how many seconds each method waits; then TimeoutError.
     """
 
     def __init__(
