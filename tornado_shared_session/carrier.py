@@ -54,8 +54,9 @@ class ResponseCarrier:
         handler = self._handler()
         if handler is not None and user_id is not None and user_id != self.user_id:
             self.user_id = user_id
-            # Through the handler's own method, which may make more of an id.
-            handler.current_user = handler.get_current_user()
+            # By the handler's own method, but when somebody asks: it may need
+            # what the handler puts in next, and must not fail in a login.
+            handler._session_forget_user()
 
     def revoked(self) -> None:
         self.credential = self.renewal = None

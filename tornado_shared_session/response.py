@@ -114,6 +114,11 @@ class SavedResponse(_Handler):
             await asyncio.wait({self._session_held.task})
         return None if self._finished else self._headers_written
 
+    def _session_forget_user(self) -> None:
+        """Have `current_user` found out anew, by whoever asks next."""
+        if hasattr(self, "_current_user"):
+            del self._current_user
+
     def _session_vary(self, name: str) -> None:
         """Say that the response depends on a request header."""
         # Not add_header(): it checks what is constant, for 4 us a request.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -189,6 +190,28 @@ async def test_compressed_responses(way: str) -> None:
                 "Cookie",
                 "Accept-Encoding",
             }
+
+
+class Profile(SessionMixin, RequestHandler):
+    """Its user is what the handler of a login puts into the session."""
+
+    def get_current_user(self) -> Any:
+        return self.session["profile"] if self.session.user_id else None
+
+    async def post(self) -> None:
+        assert self.current_user is None
+        await self.session.login("ann")
+        self.session["profile"] = "Ann"
+        self.write(self.current_user)
+
+
+async def test_a_login_does_not_ask_for_the_user_before_it_is_done() -> None:
+    """`get_current_user()` may need what is stored after the login; the cap holds meanwhile."""
+    async with site([("/", Profile)], max_sessions_per_user=1) as served:
+        for _ in range(3):
+            assert (await served.visitor().post("/")).body == b"Ann"
+        assert len(await served.sessions.list_user("ann")) == 1
+        assert Counter(served.kinds)["login"] == 3
 
 
 # Streams and files ----------------------------------------------------------

@@ -20,6 +20,7 @@ from tornado_shared_session import MemoryStore, SessionMixin
 #: What response.py and response_held.py use of RequestHandler, beyond its documentation.
 PRIVATE = {
     "_auto_finish",
+    "_current_user",
     "_execute",
     "_finished",
     "_handle_request_exception",
@@ -45,6 +46,7 @@ def make_handler() -> RequestHandler:
     request = HTTPServerRequest(start_line=line, headers=headers, connection=connection)
     handler = RequestHandler(Application(), request)
     handler.set_cookie("a", "b")
+    handler.current_user = None
     return handler
 
 
