@@ -138,7 +138,6 @@ class SavedResponse(_Handler):
         if self._auto_finish is _LATER and not self._finished:
             held = self._session_auto_finish()
             if held is not None:
-                held.task = asyncio.current_task()
                 await self._session_release(held)
                 return
         if not self._session_loose and self._session_held is None and self._finished:
@@ -215,10 +214,12 @@ class SavedResponse(_Handler):
 
     def _session_hold(self, held: Held) -> asyncio.Future[None]:
         self._session_held = held
+        outcome = held.outcome  # before an eager task, which may be done with it at once
         held.task = asyncio.get_running_loop().create_task(self._session_release(held))
-        return held.outcome
+        return outcome
 
     async def _session_release(self, held: Held) -> None:
+        held.task = asyncio.current_task()
         failure: BaseException | None = self._session_refused(held.status)
         if failure is None:
             try:

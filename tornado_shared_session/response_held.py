@@ -6,6 +6,7 @@ Whether and when is the business of `response.py`.
 from __future__ import annotations
 
 import asyncio
+import copy
 from typing import Any
 
 from tornado.httputil import HTTPHeaders
@@ -35,8 +36,8 @@ class Held:
     """A response put aside, as it was when the handler sent it.
 
     Attributes:
-        chunk: what `finish()` was given. It goes on to the `finish()` of
-            the next class, which may make something of it.
+        chunk: what `finish()` was given, as it was then. It goes on to the
+            `finish()` of the next class, which may make something of it.
         awaited: what the handler may await, if it was given it.
         flushes: `flush()` put it aside, else `finish()`.
         finishes: `finish()` was called.
@@ -62,7 +63,7 @@ class Held:
     def __init__(self, handler: RequestHandler, finishes: bool, chunk: Chunk = None) -> None:
         self.awaited: asyncio.Future[None] | None = None
         self.task: asyncio.Task[None] | None = None
-        self.chunk = chunk
+        self.chunk = _as_it_is(chunk)
         self.flushes = not finishes
         self.finishes = finishes
         self.head_left = handler._headers_written
@@ -78,7 +79,7 @@ class Held:
     @property
     def outcome(self) -> asyncio.Future[None]:
         """What the handler may await."""
-        if self.awaited is None:
+        if self.awaited is None or self.awaited.cancelled():  # by who awaited it before
             self.awaited = asyncio.get_running_loop().create_future()
             self.awaited.add_done_callback(_retrieve)  # nobody has to
         return self.awaited
@@ -90,7 +91,7 @@ class Held:
 
     def finish(self, handler: RequestHandler, chunk: Chunk) -> None:
         """Nothing can be written any more."""
-        self.chunk = chunk
+        self.chunk = _as_it_is(chunk)
         self._rest, handler._write_buffer = handler._write_buffer, []
         self.finishes = handler._finished = True
 
@@ -105,6 +106,11 @@ class Held:
         later = self._rest + handler._write_buffer
         handler._write_buffer = self._body
         return later
+
+
+def _as_it_is(chunk: Chunk) -> Chunk:
+    """Keep a dict from what the handler does to it until it is sent. Tornado encodes it at once."""
+    return copy.deepcopy(chunk) if isinstance(chunk, dict) else chunk
 
 
 def _take_cookies(handler: RequestHandler) -> Any:

@@ -202,7 +202,7 @@ class Profile(SessionMixin, RequestHandler):
         assert self.current_user is None
         await self.session.login("ann")
         self.session["profile"] = "Ann"
-        self.write(self.current_user)
+        self.write(str(self.current_user))
 
 
 async def test_a_login_does_not_ask_for_the_user_before_it_is_done() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tornado.web import HTTPError, RequestHandler
 
 from tests.support.web import ProbeStore, cookie_of, site
-from tornado_shared_session import SessionEnded, SessionMixin, StoreError
+from tornado_shared_session import MemoryStore, SessionEnded, SessionMixin, StoreError
 
 
 class Cancelled(SessionMixin, RequestHandler):
@@ -206,3 +206,74 @@ async def test_a_change_that_comes_too_late_to_be_stored_is_an_error_in_the_log(
     async with site([(r"/(.*)", AfterTheFact)]) as served:
         await served.visitor().get("/" + what)
         assert not [event for event in served.events if event.kind == "created"]
+
+
+class Hurried(SessionMixin, RequestHandler):
+    """Gives up waiting for what the store takes long for, and goes on."""
+
+    async def get(self) -> None:
+        self.session["x"] = 1
+        self.write("first ")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(self.flush(), 0.001)
+        self.settings["given up"].set()
+        await self.finish("last")
+        self.settings["sent"].set()
+
+
+async def test_a_flush_that_was_given_up_spoils_no_finish() -> None:
+    """A handler may stop waiting for a flush; its response leaves, and it hears of that."""
+    store, given_up, sent = ProbeStore(), asyncio.Event(), asyncio.Event()
+    store.hold()
+    async with site([("/", Hurried)], store, {"given up": given_up, "sent": sent}) as served:
+        answer = asyncio.create_task(served.visitor().get("/"))
+        await asyncio.wait_for(given_up.wait(), 5)
+        store.release()
+        response = await asyncio.wait_for(answer, 5)
+        assert (response.code, response.body) == (200, b"first last")
+        await asyncio.wait_for(sent.wait(), 5)
+
+
+class Reused(SessionMixin, RequestHandler):
+    """Goes on with the dict that it has sent."""
+
+    def get(self, what: str) -> None:
+        if "change" in what:
+            self.session["x"] = 1
+        if "flush" in what:
+            self.flush()
+        answer = {"list": [1]}
+        self.finish(answer)
+        answer["list"].append(2)
+
+
+@pytest.mark.parametrize("what", ["read", "change", "change+flush"])
+async def test_a_dict_is_sent_as_it_was(what: str) -> None:
+    """What becomes of it later is no matter, whether the response had to wait or not."""
+    async with site([("/(.*)", Reused)]) as served:
+        assert (await served.visitor().get("/" + what)).body == b'{"list": [1]}'
+
+
+@pytest.mark.parametrize("what", ["finish", "flush", "return", "redirect"])
+async def test_tasks_may_be_eager(what: str) -> None:
+    """With `asyncio.eager_task_factory`, where Python has it, a save may be done at once."""
+    factory = getattr(asyncio, "eager_task_factory", None)  # since 3.12
+    asyncio.get_running_loop().set_task_factory(factory)
+    async with site([("/(.*)", Eager)], MemoryStore()) as served:
+        visitor = served.visitor()
+        for count in (1, 2):
+            response = await asyncio.wait_for(visitor.get("/" + what), 5)
+            assert response.code == (302 if what == "redirect" else 200)
+            assert response.headers["X-Count"] == str(count)
+
+
+class Eager(SessionMixin, RequestHandler):
+    """Count, and send in one of several ways."""
+
+    async def get(self, what: str) -> None:
+        count = self.session["count"] = self.session.get("count", 0) + 1
+        self.set_header("X-Count", count)
+        if what == "redirect":
+            self.redirect("/")
+        elif what != "return":
+            await getattr(self, what)()
