@@ -25,8 +25,8 @@ ORDER = """
     signing credentials tokens origins stores notices connections questions lifecycle users rotation
     transactions manager settings liveness deadlines channel agenda watcher token_state
     queues closings websocket_line transport ending handshake payload frames endpoint
-    socketio_admission socketio_packets socketio_authenticated socketio_expiring socketio_gate
-    socketio_rooms
+    socketio_handlers socketio_admission socketio_packets socketio_authenticated
+    socketio_expiring socketio_gate socketio_rooms
     socketio_switch socketio_tokens socketio_wire socketio_express socketio_sessions socketio
     response_held response carrier streaming web websocket_close websocket cors serving draining
     cli __main__ testing

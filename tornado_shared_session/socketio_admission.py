@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import socketio
 from socketio.packet import (
@@ -32,6 +32,7 @@ from .errors import SessionEnded, StoreError
 from .events import logger
 from .manager import SessionManager
 from .session import Session
+from .socketio_handlers import Handlers
 from .transport import SocketConnection
 
 _WITHHELD = frozenset({EVENT, ACK, BINARY_EVENT, BINARY_ACK})
@@ -79,19 +80,13 @@ class Event:
 
 current: ContextVar[Event | None] = ContextVar("tornado_shared_session_event", default=None)
 
-if TYPE_CHECKING:
-    from socketio import AsyncServer as _Server
-else:
-    _Server = object
 
-
-class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
+class Admission(Handlers):
     """The part of the server that decides whom packets reach."""
 
     sessions: SessionManager
     _by_eio: dict[str, SocketConnection]
     _by_sid: dict[str, SocketConnection]
-    _autosave: bool
     _pass_errors: bool
 
     async def load_session(self, connection: SocketConnection) -> Session | None:
@@ -136,6 +131,9 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
         except StoreError as error:
             self.sessions.report("store_failed", connection.id, f"connect refused: {error}")
             await self._unavailable(connection, namespace)
+        except Exception:  # a refusal with what no packet can carry, for instance
+            logger.exception("a connect could not be answered; the client is refused")
+            await self._refuse(connection, namespace)
         finally:
             await self._settle(connection, namespace)
 
@@ -175,6 +173,10 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
             if sid is not None:
                 self._by_sid.pop(sid, None)
                 del connection.sids[namespace]
+            left = self.manager.sid_from_eio_sid(eio_sid, namespace)
+            if left is not None and not self.manager.is_connected(left, namespace):
+                # Something raised in python-socketio, before it took its own back.
+                await self.manager.disconnect(left, namespace, ignore_queue=True)
             try:
                 # What was emitted until now is on its way, in tasks that
                 # run in this turn of the loop.
@@ -211,7 +213,7 @@ class Admission(_Server):  # type: ignore[misc]  # python-socketio is untyped
         except (*REFUSALS, StoreError):
             raise
         except Exception as error:
-            if isinstance(error, TypeError) and args[1:] == (None,):
+            if isinstance(error, TypeError) and args[1:] == (None,) and connection.admits:
                 raise  # perhaps the handler takes no auth: python-socketio tries without
             if not isinstance(error, SessionEnded):
                 logger.exception("a connect handler raised; the client is refused")
