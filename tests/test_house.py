@@ -22,8 +22,8 @@ PACKAGE = ROOT / "tornado_shared_session"
 #: A module imports only from those above it. A package counts as one.
 ORDER = """
     errors forks events limits serializers mapping record devices known rooms stored session policy
-    signing credentials tokens origins stores notices connections questions lifecycle users rotation
-    transactions manager settings liveness deadlines channel agenda watcher token_state
+    signing credentials tokens origins stores parts notices connections questions lifecycle users
+    rotation transactions manager settings liveness deadlines channel agenda watcher token_state
     queues closings websocket_line transport ending handshake payload frames endpoint
     socketio_handlers socketio_admission socketio_packets socketio_authenticated
     socketio_expiring socketio_gate socketio_rooms

@@ -95,6 +95,11 @@ class SignedCookie:
                 raise ConfigurationError(
                     f"SignedCookie({label}={value!r}) cannot stand in a cookie"
                 )
+        if not path.startswith("/"):
+            raise ConfigurationError(
+                f'SignedCookie(path={path!r}) must begin with "/": browsers ignore another, and'
+                " send the cookie to pages beside the login only (RFC 6265, 5.2.4)"
+            )
         if secure not in (True, False, "auto"):
             raise ConfigurationError(f'SignedCookie(secure={secure!r}): use True, False or "auto"')
         if samesite not in ("Lax", "Strict", "None"):

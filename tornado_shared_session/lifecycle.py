@@ -275,22 +275,3 @@ class Lifecycle:
                 self.report("store_failed", detail=f"notice not sent: {error}")
                 if inquiry is not None:
                     inquiry.unsent()
-
-
-def check_parts(store: object, credentials: object, serializer: object) -> None:
-    """Check what a manager is made of; None is the default of each.
-
-    Raises:
-        ConfigurationError: it says which one is of no use.
-    """
-    if store is not None and not isinstance(store, Store):
-        raise ConfigurationError(
-            f"SessionManager takes a store, not a {type(store).__qualname__}: for instance"
-            ' SessionManager(RedisStore("redis://localhost:6379/0"))'
-        )
-    for name, part, methods in (
-        ("credentials", credentials, ("read", "write")),
-        ("serializer", serializer, ("encode", "decode")),
-    ):
-        if part is not None and not all(callable(getattr(part, m, None)) for m in methods):
-            raise ConfigurationError(f"{name}= must have the methods {' and '.join(methods)}")

@@ -18,9 +18,9 @@ from . import rotation, transactions
 from .credentials import MOST, Credentials, SignedCookie
 from .errors import SessionEnded, StoreError
 from .events import Hook, Reporter
-from .lifecycle import check_parts
 from .limits import SESSION, SizeLimits
 from .origins import Origins
+from .parts import check_parts
 from .policy import Duration, make_policy
 from .record import Credential, Delta, Meta, Record, Verdict
 from .serializers import MsgpackSerializer, Serializer

@@ -7,7 +7,7 @@ between polling and WebSocket, so neither decides.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPServerRequest
@@ -34,7 +34,10 @@ class Origins:
     """
 
     def __init__(self, allowed: str | Sequence[str] | None) -> None:
-        origins = [allowed] if isinstance(allowed, str) else list(allowed or ())
+        origins = [allowed] if isinstance(allowed, str) else allowed or ()
+        if not isinstance(origins, Iterable):
+            raise ConfigurationError(f"cors_allowed_origins={allowed!r} is no list of origins")
+        origins = list(origins)
         for origin in origins:
             if not _is_origin(origin):
                 raise ConfigurationError(

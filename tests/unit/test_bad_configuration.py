@@ -14,6 +14,7 @@ from tornado.web import Application, RequestHandler
 from tornado_shared_session import (
     ConfigurationError,
     MemoryStore,
+    MsgpackSerializer,
     RedisStore,
     SessionManager,
     SessionMixin,
@@ -29,6 +30,7 @@ def manager(**options: Any) -> SessionManager:
 
 
 SHARED = SignedCookie()
+CLASS: Any = MemoryStore  # in the place of an object
 
 
 def bind(**settings: Any) -> None:
@@ -55,6 +57,8 @@ WHEN_MADE: dict[str, tuple[Callable[[], object], str]] = {
         r"partitioned=.*use secure=True",
     ),
     "a cookie name with a blank": (lambda: SignedCookie("my session"), r"name='my session'"),
+    "a path that browsers ignore": (lambda: SignedCookie(path="app"), r"path='app'.*begin with"),
+    "no path": (lambda: SignedCookie(path=""), r"path=''.*begin with"),
     "a path that ends the cookie": (lambda: SignedCookie(path="/; x=y"), r"path=.*cannot stand"),
     "a domain with a line break": (lambda: SignedCookie(domain="a\r\nb"), r"domain=.*cannot"),
     "samesite in small letters": (lambda: SignedCookie(samesite="lax"), r'samesite=.*"Lax"'),  # type: ignore[arg-type]  # wrong on purpose
@@ -107,6 +111,10 @@ WHEN_MADE: dict[str, tuple[Callable[[], object], str]] = {
         r"decode_responses=True.*without it",
     ),
     "no URL of Redis": (lambda: RedisStore("http://localhost"), r"redis://host:6379/0"),
+    "a URL with an unknown option": (
+        lambda: RedisStore("redis://:geheim@localhost?foo=1"),
+        r"this URL: redis-py knows no option 'foo'$",
+    ),
     "a number for Redis": (lambda: RedisStore(6379), r"redis:// URL"),  # type: ignore[arg-type]  # wrong on purpose
     "an empty prefix": (lambda: RedisStore("redis://localhost", prefix=""), r"prefix=.*non-empty"),
     "a timeout of nothing": (
@@ -122,6 +130,22 @@ WHEN_MADE: dict[str, tuple[Callable[[], object], str]] = {
         r"timeout=True must be a number",
     ),
     "a URL for a store": (lambda: SessionManager("redis://x"), r"RedisStore\("),  # type: ignore[arg-type]  # wrong on purpose
+    "a class for a store": (
+        lambda: SessionManager(CLASS),
+        r"store= is the class MemoryStore: pass an object, MemoryStore\(\.\.\.\)",
+    ),
+    "a class for credentials": (
+        lambda: manager(credentials=SignedCookie),
+        r"credentials= is the class SignedCookie: pass an object, SignedCookie\(\.\.\.\)",
+    ),
+    "a class for a serializer": (
+        lambda: manager(serializer=MsgpackSerializer),
+        r"serializer= is the class MsgpackSerializer",
+    ),
+    "a number for origins": (
+        lambda: manager(cors_allowed_origins=5),
+        r"cors_allowed_origins=5 is no list",
+    ),
     "credentials of no use": (
         lambda: manager(credentials="cookie"),
         r"credentials=.*read and write",

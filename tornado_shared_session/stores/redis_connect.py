@@ -28,7 +28,7 @@ def connect(url: str, timeout: float) -> redis.asyncio.Redis:
     reply was lost.
     """
     try:
-        return redis.asyncio.Redis.from_url(
+        client = redis.asyncio.Redis.from_url(
             url,
             socket_timeout=None,
             socket_connect_timeout=timeout,
@@ -44,3 +44,12 @@ def connect(url: str, timeout: float) -> redis.asyncio.Redis:
             f"RedisStore cannot use this URL: {str(error).partition(' as ')[0]};"
             " it looks like redis://host:6379/0"
         ) from None
+    pool = client.connection_pool
+    try:
+        pool.connection_class(**pool.connection_kwargs)  # which redis-py makes when it connects
+    except TypeError as error:
+        option = str(error).rpartition(" ")[2]
+        raise ConfigurationError(
+            f"RedisStore cannot use this URL: redis-py knows no option {option}"
+        ) from None
+    return client
