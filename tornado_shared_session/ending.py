@@ -29,7 +29,7 @@ from .transport import SocketConnection
 
 #: Seconds for a client to fetch its farewell and to answer the close, all
 #: in all: what is promised is a second from the end of the session.
-_CLOSING = 0.8
+CLOSING = 0.8
 _CLOSE = Packet(CLOSE)
 
 
@@ -63,9 +63,8 @@ class Ending:
         self._reason, self._final = reason, final
         self._until = 0.0  # in the event loop's time
         self._socket: Any = None  # Engine.IO's
-        # Now, for a WebSocket that has closed does not tell which was its own.
-        lines = [handler.ws_connection for handler in connection.handlers]
-        self._streams: list[IOStream] = [line.stream for line in lines if line and line.stream]
+        # Not what Tornado calls its connection: a WebSocket that is closing has none.
+        self._streams: list[IOStream] = [one.session_stream for one in connection.handlers]
         self._unheard: list[Callable[[], None]] | None = None  # until it is finished
         self._left: Callable[[], None] | None = None
 
@@ -73,7 +72,7 @@ class Ending:
         """Tell the client: in one write, or in a task that takes its time."""
         connection, host = self._connection, self._host
         connection.ending = self
-        self._until = asyncio.get_running_loop().time() + _CLOSING
+        self._until = asyncio.get_running_loop().time() + CLOSING
         socket = self._socket = host.eio.sockets.get(connection.eio_sid)
         try:
             if socket is not None and not socket.closed and self._reason not in BROKEN_LIMITS:
@@ -201,11 +200,11 @@ _OVER = _Over()
 
 
 def release(eio: Any, socket: Any) -> None:
-    """Take a socket out of Engine.IO; a poll or writer that waits on it ends.
+    """Take a socket out of Engine.IO; all polls and the writer that wait on it end.
 
     A task of Engine.IO's sleeps on with it for a ping interval. What the
     connection had, its session with it, does not wait for that.
     """
     socket.queue.overflow = None
     if eio.sockets.pop(socket.sid, None) is not None:
-        socket.queue.put_nowait(None)
+        socket.queue.end()

@@ -15,6 +15,7 @@ from tornado.iostream import IOStream
 from tornado.websocket import WebSocketClosedError
 
 from .connections import Phase
+from .ending import CLOSING
 from .events import logger
 from .limits import MALFORMED, unsent
 from .payload import is_packet
@@ -65,7 +66,9 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
         connection = self.session_connection
         if connection is None or connection.phase is Phase.ENDED:
             self.session_over = True  # what may still come is for nobody
+            line = self.ws_connection.stream
             self.close()
+            asyncio.get_running_loop().call_later(CLOSING, line.close)  # if nobody answers
             return
         self.session_stream = self.ws_connection.stream
         connection.handlers.append(self)

@@ -23,6 +23,7 @@ from .signing import Secret, check_secret
 from .stores.base import Store
 
 _FAREWELL = 2.0  # seconds for what is under way when the manager closes
+_ROUND, _ROUNDS = 0.05, 20  # seconds for what is cut then, and how often it is
 
 
 class Service(Protocol):
@@ -198,7 +199,8 @@ class Lifecycle:
         """Stop the services and close the store; twice is harmless.
 
         Open connections end with reason ``shutdown``; clients have
-        two seconds to hear it. Whatever comes later gets a StoreError,
+        two seconds to hear it, then what still runs is cancelled, and not
+        waited for after a third one. What comes later gets a StoreError,
         until somebody calls `start()`.
 
         Raises:
@@ -219,9 +221,15 @@ class Lifecycle:
         deadline = loop.time() + _FAREWELL
         while self._tasks and loop.time() < deadline:
             await asyncio.wait(self._tasks, timeout=deadline - loop.time())
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        left, rounds = set(self._tasks), _ROUNDS
+        while left and rounds:
+            # Again, for python-socketio takes it for the end of one disconnect
+            # handler, and runs that of the next namespace.
+            for task in left:
+                task.cancel()
+            done, left = await asyncio.wait(left, timeout=_ROUND)
+            await asyncio.gather(*done, return_exceptions=True)
+            rounds -= 1
         await self.store.close()
         self._owner = None
 

@@ -105,6 +105,11 @@ class OutQueue(Queue):
             self.overflow(self.waiting)
         super().put_nowait(item)
 
+    def end(self) -> None:
+        """Let everybody who waits know that there will be no more."""
+        for _ in self._getters or (None,):
+            self.put_nowait(None)
+
     def task_done(self) -> None:
         """One that was taken is on its way."""
         self.undone -= 1

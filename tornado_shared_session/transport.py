@@ -105,7 +105,7 @@ class SocketConnection(Connection):
         self.host = host
         self.eio_sid = ""
         self.presented = tuple(presented)
-        self.handlers: list[WebSocketHandler] = []
+        self.handlers: list[Any] = []  # `Frames`
         self.local: dict[str, Any] | None = None
         self.sids: dict[str, str] = {}
         self.withheld: dict[str, list[Any]] = {}

@@ -190,7 +190,7 @@ async def test_a_client_that_is_gone_is_not_written_to(a: Site) -> None:
     async with a.client("websocket", await a.visitor()) as client:
         await client.connect()
         connection = a.sio._by_eio[str(client.eio_sid)]
-        connection.handlers[0].ws_connection.stream.close()  # type: ignore[union-attr]  # it is open
+        connection.handlers[0].ws_connection.stream.close()
         assert not socketio_wire.write(a.sio.eio, connection, "42[]")
     await a.empty()
 
