@@ -49,7 +49,8 @@ class SessionEnded(SessionError):
         reason: one of `events.REASONS`, for instance ``"expired"``; or
             ``"ambiguous"``, which is about the request: it names several
             live sessions, and none of them has ended; or ``"switched"``:
-            the client has since shown another session's token.
+            the client has since shown another session's token; or
+            ``"unloaded"``: an error page has no session to change.
     """
 
     def __init__(self, reason: str, message: str | None = None) -> None:
@@ -64,5 +65,6 @@ _MESSAGES = {
     "replaced": "the session gave way to a newer one of the same user",
     "rotated": "the credential of this session was replaced by a newer one",
     "switched": "the client of this event has switched to another session",
+    "unloaded": "this is the error page of a request that failed before its session was loaded",
     "ambiguous": "the request names several live sessions at once",
 }

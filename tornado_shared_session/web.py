@@ -105,6 +105,9 @@ class SessionMixin(WithManager, SavedResponse):
     def session(self) -> Session:
         """This visitor's session; a new one is stored when something is put in.
 
+        On an error page, that of a request which failed before its session
+        was loaded, it is empty, and cannot be changed.
+
         Raises:
             StoreError: it could not be loaded. As a response: 503.
             ConfigurationError: `prepare()` was overridden without
@@ -113,6 +116,10 @@ class SessionMixin(WithManager, SavedResponse):
         self._session_used = True
         if self._session is None:
             self._session_loose = False
+            if self._session_in_error and (self._session_failure or not self._session_prepared):
+                # Read-only: an error page must not fail for want of a session, nor make one.
+                self._session = Session(self.session_manager, ended="unloaded")
+                return self._session
             if self._session_failure is not None:
                 raise StoreError(str(self._session_failure)) from self._session_failure
             if not self._session_prepared:

@@ -21,7 +21,13 @@ from tornado.web import (
 from tests.apps.web_app import HANDLERS
 from tests.support.ways import FULL, SETTINGS, WAYS, Saving
 from tests.support.web import COOKIE, SECRET, ProbeStore, site
-from tornado_shared_session import MemoryStore, SessionManager, SessionMixin, SignedCookie
+from tornado_shared_session import (
+    MemoryStore,
+    SessionEnded,
+    SessionManager,
+    SessionMixin,
+    SignedCookie,
+)
 from tornado_shared_session.testing import CookieJar, HTTPTestClient, serve
 
 TEMPLATES = {
@@ -60,14 +66,30 @@ async def test_current_user_in_templates() -> None:
 class Form(SessionMixin, RequestHandler):
     """A form with Tornado's XSRF token, and an error page that looks at the user."""
 
-    def get(self) -> None:
+    def get(self, path: str = "") -> None:
         self.write(self.xsrf_token)
 
     def post(self) -> None:
         self.session["note"] = self.get_body_argument("note")
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        self.finish(f"{status_code} {self.current_user}")
+        with pytest.raises(SessionEnded, match="error page"):
+            self.session["note"] = "lost"
+        self.finish(f"{status_code} {self.current_user} {self.session.get('note')}")
+
+
+async def test_an_error_page_needs_no_session() -> None:
+    """Before it is loaded it is empty there, and cannot be changed; no cookie is set or cleared."""
+    store = ProbeStore()
+    async with site([("/", Form), ("/at/(.*)", Form)], store, {"xsrf_cookies": True}) as served:
+        visitor = served.visitor()
+        await visitor.get("/at/")
+        visitor.cookies[COOKIE] = "anything"
+        cookies = dict(visitor.cookies)
+        assert (await visitor.fetch("/", method="BREW")).body == b"405 None None"
+        assert (await visitor.get("/at/%ff")).body == b"400 None None"
+        assert not store.calls
+        assert visitor.cookies == cookies
 
 
 async def test_xsrf_cookies_work_beside_the_session() -> None:
@@ -81,7 +103,7 @@ async def test_xsrf_cookies_work_beside_the_session() -> None:
         assert set(visitor.cookies) == {"_xsrf", COOKIE}
         store.calls.clear()
         forged = await visitor.post("/", {"note": "forged"})
-        assert (forged.code, forged.body) == (403, b"403 None")
+        assert (forged.code, forged.body) == (403, b"403 None None")
         assert not store.calls
 
 

@@ -27,6 +27,7 @@ class ErrorPage(SessionMixin, RequestHandler):
         self.write(str(self.current_user))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
+        assert not self.session  # nothing is known, and the page is about that
         self.write(f"{status_code} for {self.current_user}")
         self.finish()
 
