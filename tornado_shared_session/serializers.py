@@ -88,10 +88,10 @@ class MsgpackSerializer:
             if not _is_scalar(data[0]):
                 # Packing accepts more than unpacking does: {1: 2} or
                 # 500 levels. What saves must load, so try it.
-                self.decode(data)
+                self._check(data)
         except SerializationError:
             raise
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        except Exception as error:  # of whatever a value's own methods raise, too
             raise SerializationError(f"a value cannot be stored: {error}") from error
         return data
 
@@ -102,9 +102,15 @@ class MsgpackSerializer:
             SerializationError: the bytes are not such a value.
         """
         try:
-            value = msgpack.unpackb(data, ext_hook=_UNPACK[0], strict_map_key=True)
+            return self._check(data)
+        except SerializationError:
+            raise
         except Exception as error:  # any bytes may stand in the store
             raise SerializationError("stored bytes cannot be read") from error
+
+    def _check(self, data: bytes) -> Any:
+        """Unpack; the caller says what it means if that cannot be done."""
+        value = msgpack.unpackb(data, ext_hook=_UNPACK[0], strict_map_key=True)
         # Every level has a byte that begins it: where these are few, so are the levels.
         if (
             len(data) > MAX_DEPTH

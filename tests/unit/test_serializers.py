@@ -130,13 +130,16 @@ def nested(depth: int, kind: type = list) -> Any:
         nested(5000, tuple),
         msgpack.ExtType(99, b""),
         lambda: None,
+        [memoryview(b"abcd")[::2]],
+        datetime.datetime(2026, 1, 1, tzinfo=type("Zone", (datetime.tzinfo,), {})()),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_would_not_come_back_is_refused(value: Any) -> None:
     """At save, with an error of ours, so that nothing unreadable is stored (S43)."""
-    with pytest.raises(SerializationError):
+    with pytest.raises(SerializationError) as refused:
         SERIALIZER.encode(value)
+    assert "stored bytes" not in str(refused.value)  # nothing is stored yet
 
 
 def test_a_value_that_contains_itself_is_refused() -> None:
