@@ -103,8 +103,6 @@ class MsgpackSerializer:
         """
         try:
             return self._check(data)
-        except SerializationError:
-            raise
         except Exception as error:  # any bytes may stand in the store
             raise SerializationError("stored bytes cannot be read") from error
 

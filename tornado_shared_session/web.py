@@ -169,8 +169,6 @@ class SessionMixin(WithManager, SavedResponse):
 
     def get_current_user(self) -> Any:
         """Return the session's `user_id`, for `current_user` and `authenticated`."""
-        if self._session_in_error and (self._session_failure or not self._session_prepared):
-            return None  # an error page must not fail for want of a user
         return self.session.user_id
 
     def check_xsrf_cookie(self) -> None:

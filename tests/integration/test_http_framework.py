@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -233,7 +232,6 @@ async def test_a_login_does_not_ask_for_the_user_before_it_is_done() -> None:
         for _ in range(3):
             assert (await served.visitor().post("/")).body == b"Ann"
         assert len(await served.sessions.list_user("ann")) == 1
-        assert Counter(served.kinds)["login"] == 3
 
 
 # Streams and files ----------------------------------------------------------
@@ -293,8 +291,7 @@ async def test_static_files_with_a_session(tmp_path: Path) -> None:
         assert int(whole.headers["Content-Length"]) == len(content)
         part = await visitor.get("/f/file.bin", headers={"Range": "bytes=100-199"})
         assert (part.code, part.body) == (206, content[100:200])
-        etag = {"If-None-Match": whole.headers["Etag"]}
-        same = await visitor.get("/f/file.bin", headers=etag)
+        same = await visitor.get("/f/file.bin", headers={"If-None-Match": whole.headers["Etag"]})
         assert (same.code, same.body) == (304, b"")
         head = await visitor.fetch("/f/file.bin", method="HEAD")
         assert (head.code, head.headers["Content-Length"]) == (200, str(len(content)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -142,6 +143,32 @@ async def test_a_key_without_time_to_live_counts_as_due(
     assert record.ttl == 0
     assert (await store.commit(Delta(id, 1, 100))).ttl == 100
     assert 99_000 < await client.pttl(f"{prefix}s:{id}") <= 100_000
+
+
+async def test_a_key_without_time_to_live_ends_at_its_absolute_deadline(
+    store: RedisStore, client: redis.asyncio.Redis, prefix: str
+) -> None:
+    """That stands in the record, and no PERSIST moves it."""
+    id, key = await stored(store), f"{prefix}s:{{}}"
+    await client.persist(key.format(id))
+    await client.hset(key.format(id), b"\xffa", int(time.time() * 1000) - 1000)
+    assert await store.load(id) is None
+    assert await store.peek([id]) == [None]
+    await store.commit(Delta(id, 1, 100))  # of who had loaded it before
+    assert not await client.exists(key.format(id))
+
+
+async def test_what_somebody_else_wrote_spoils_nothing(
+    store: RedisStore, client: redis.asyncio.Redis, prefix: str
+) -> None:
+    """Bytes that are no text, where there should be an id, a user or a time."""
+    id, later = await stored(store), time.time() + 100
+    await store.index_add("ann", id, 100)
+    await client.zadd(f"{prefix}u:ann", {b"\xff\xfe": later * 1000})
+    assert id in await store.index_list("ann")
+    await client.hset(f"{prefix}s:{id}", mapping={b"\xffa": b"soon", b"\xffu": b"\xff"})
+    assert (await store.commit(Delta(id, 1, 100, set={b"a": b"1"}))).version == 2
+    assert await store.delete(id) is not None
 
 
 async def test_scripts_that_redis_forgot_are_sent_again(

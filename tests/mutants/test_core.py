@@ -16,6 +16,7 @@ ROTATION = "tests/unit/test_rotation.py::"
 USERS = "tests/unit/test_users.py::"
 RECORD = "tests/unit/test_record.py::"
 MAPPING = "tests/unit/test_mapping.py::"
+WIRE = "tests/integration/test_redis_store.py::"
 ON_REDIS = "tests/integration/test_core_on_redis.py::"
 FAULTS = "tests/integration/test_redis_faults.py::"
 STORE = "tests/integration/test_redis_store.py::"
@@ -57,15 +58,27 @@ MUTANTS = {
     ),
     "Redis: the deadline moves back": Broken(
         "stores/redis_scripts.py",
-        "if want > left then",
+        "if want > left or left < 0 then",
         "if true then",
         REDIS + "test_the_deadline_never_moves_back[resp3]",
     ),
     "Redis: the absolute deadline is forgotten": Broken(
         "stores/redis_scripts.py",
-        "if b[3] then want",
+        "if tonumber(b[3]) then want",
         "if false then want",
         REDIS + "test_the_absolute_deadline_holds[resp3]",
+    ),
+    "Redis: a record without a time to live has no end": Broken(
+        "stores/redis.py",
+        "if ttl == -1 and absolute.isdigit()",
+        "if False and absolute.isdigit()",
+        WIRE + "test_a_key_without_time_to_live_ends_at_its_absolute_deadline",
+    ),
+    "Redis: a peek finds it for ever": Broken(
+        "stores/redis_scripts.py",
+        "if left == -1 then",
+        "if false then",
+        WIRE + "test_a_key_without_time_to_live_ends_at_its_absolute_deadline",
     ),
     "Redis: thousands of keys go in one call": Broken(
         "stores/redis_scripts.py",

@@ -195,11 +195,29 @@ MUTANTS = {
         "tests/integration/test_http_cookie.py::"
         "test_a_renewed_cookie_never_overwrites_a_newer_one[login]",
     ),
-    "an error page fails for want of a user": Broken(
+    "an error page fails for want of a session": Broken(
         "web.py",
         "if self._session_in_error and (",
         "if False and (",
-        FRAMEWORK + "test_xsrf_cookies_work_beside_the_session",
+        FRAMEWORK + "test_an_error_page_needs_no_session",
+    ),
+    "a login asks for the user in its middle": Broken(
+        "carrier.py",
+        "handler._session_forget_user()",
+        "handler.current_user = handler.get_current_user()",
+        FRAMEWORK + "test_a_login_does_not_ask_for_the_user_before_it_is_done",
+    ),
+    "a flush that was given up spoils the finish": Broken(
+        "response_held.py",
+        "if self.awaited is None or self.awaited.cancelled():",
+        "if self.awaited is None:",
+        FAILURES + "test_a_flush_that_was_given_up_spoils_no_finish",
+    ),
+    "a dict is sent as it has become": Broken(
+        "response_held.py",
+        "copy.deepcopy(chunk) if isinstance(chunk, dict) else chunk",
+        "chunk",
+        FAILURES + "test_a_dict_is_sent_as_it_was[change]",
     ),
     "a rotation is announced before the head": Broken(
         "carrier.py",

@@ -33,8 +33,8 @@ TABLE = {
     ),
     "a script": (
         "stores/redis_scripts.py",
-        "if want > left then",
-        "if want >= left then",
+        "if want > left or",
+        "if want >= left or",
         PAGE + "test_a_script_is_printed_as_it_runs[COMMIT]",
     ),
     "the order of the bookkeeping": (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -53,8 +54,7 @@ class RedisStore(Store):
             before it is late as well, and as long again if it also saves.
 
     Raises:
-        ConfigurationError: not a URL of Redis, or a client that decodes
-            replies.
+        ConfigurationError: no URL of Redis, or a client that decodes replies.
     """
 
     def __init__(
@@ -127,11 +127,12 @@ class RedisStore(Store):
         if meta.id != id:
             self._pipe.distrust()
             raise ForeignRecord("the session store answered with another session")
-        fields.pop(b"\xffa", None)
+        absolute = fields.pop(b"\xffa", b"")
         fields.pop(b"\xffu", None)
         provisional = fields.pop(b"\xffp", None) is not None
-        # A key without a time to live (PTTL -1: somebody ran PERSIST)
-        # counts as due, and gets one with the next commit.
+        # No time to live (-1: somebody ran PERSIST): it is due, until its absolute deadline.
+        if ttl == -1 and absolute.isdigit() and int(absolute) <= time.time() * 1000:
+            return None
         return Record(meta, generation, version, max(ttl, 0) / 1000, fields, provisional)
 
     async def create(self, record: Record, absolute: float) -> bool:
@@ -204,7 +205,7 @@ class RedisStore(Store):
             raise SessionEnded("rotated")
         if type(reply) is not bytes:
             raise self._misfit()
-        return Deleted(reply.decode() or None)
+        return Deleted(reply.decode(errors="replace") or None)
 
     async def peek(self, ids: Sequence[str]) -> list[Peek | None]:
         found: list[Peek | None] = []
@@ -224,8 +225,8 @@ class RedisStore(Store):
         latest = await self._ask("HGET", self._key + id, b"\xffa")  # see INDEX_ADD
         if not isinstance(latest, bytes | None):
             raise self._misfit()
-        key, kept = self._user_key + user_id, _milliseconds(lifetime)
-        await self._run(INDEX_ADD, 1, key, id, kept, latest or 0)
+        kept = _milliseconds(lifetime)
+        await self._run(INDEX_ADD, 1, self._user_key + user_id, id, kept, latest or 0)
 
     async def index_remove(self, user_id: str, ids: Sequence[str]) -> None:
         if ids:
@@ -233,9 +234,9 @@ class RedisStore(Store):
 
     async def index_list(self, user_id: str) -> list[str]:
         reply = await self._ask("ZRANGE", self._user_key + user_id, 0, -1)
-        if type(reply) is not list or not all(type(id) is bytes for id in reply):
+        if type(reply) is not list or {*map(type, reply)} - {bytes}:
             raise self._misfit()
-        return [id.decode() for id in reply]
+        return [id.decode(errors="replace") for id in reply]
 
     async def publish(self, message: bytes) -> None:
         await self._ask("PUBLISH", self._channel, message)
@@ -269,8 +270,7 @@ class RedisStore(Store):
         counts = list(answer.values()) if type(answer) is dict else answer  # RESP3, RESP2
         if type(counts) is not list or not counts or type(counts[-1]) is not int:
             raise self._misfit()
-        count: int = counts[-1]
-        return count
+        return int(counts[-1])
 
     async def open(self) -> None:
         self._pipe.open()

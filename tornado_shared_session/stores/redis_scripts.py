@@ -105,8 +105,8 @@ if flag('v') then version = redis.call('HINCRBY', key, '\255v', 1) end
 local want = tonumber(ARGV[3])
 if want == 0 then return {{version}} end
 local left = redis.call('PTTL', key)
-if b[3] then want = math.min(want, b[3] - now()) end
-if want > left then
+if tonumber(b[3]) then want = math.min(want, b[3] - now()) end
+if want > left or left < 0 then
   redis.call('PEXPIRE', key, want)
   left = want
 end
@@ -129,9 +129,11 @@ return b[2] or ''
 #: Answers, for each key, 25 bytes: its generation, time to live in seconds (-1: there is
 #: no such session), whether it is provisional, its version. Four values of each, as
 #: replies of their own, would take the reader twice the time. Numbers of 16 digits or
-#: more are none of ours. In halves, for a 32-bit server shifts no further.
+#: more are none of ours. In halves, for a 32-bit server shifts no further. A key that has
+#: lost its time to live, by a PERSIST, still has its absolute deadline.
 PEEK = Script(
-    r"""
+    _NOW
+    + r"""
 local function number(text)
   return text and #text < 16 and string.match(text, '^%d+$') and tonumber(text)
 end
@@ -142,6 +144,10 @@ for i, key in ipairs(KEYS) do
   local b = redis.pcall('HMGET', key, '\255g', '\255p', '\255v')
   local generation = not b.err and number(b[1])
   local left = generation and redis.call('PTTL', key) or -2
+  if left == -1 then
+    local absolute = number(redis.call('HGET', key, '\255a'))
+    if absolute and absolute <= now() then left = -2 end
+  end
   left = left == -2 and -1 or math.max(left, 0) / 1000
   generation = generation or 0
   local version = number(b[3]) or 0
