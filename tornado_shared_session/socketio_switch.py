@@ -30,6 +30,7 @@ from .token_state import (
     NO_STORE,
     NOT_FOUND,
     REPLACED,
+    Away,
     TokenCarrier,
     answer,
 )
@@ -103,13 +104,17 @@ class Switching(Gate):
         """
         assert connection.rotation is not None
         async with connection.rotation:
-            before = connection.id, connection.phase
+            before, away = (connection.id, connection.phase), Away(connection)
             self._rekey(connection, credential.id, Phase.LOADING)
+            self.sessions.connections.add(away)
             try:
                 errors = await self._load(connection, credential, token)
             finally:
+                self.sessions.connections.discard(away)
                 if connection.phase is Phase.LOADING:
                     self._rekey(connection, *before)
+                    if missed := away.missed():
+                        self.sessions.connections.end_one(connection, missed)
                     self._look_up(connection.id)
         if connection.phase is Phase.ENDED:
             raise SessionEnded(connection.reason)
@@ -142,8 +147,7 @@ class Switching(Gate):
         """Make a provisional session for a connection that has none to show.
 
         Raises:
-            SessionEnded: the connection has ended, perhaps while this
-                question of its client waited for those before it.
+            SessionEnded: the connection has ended, perhaps while this waited.
         """
         if connection.phase is Phase.ENDED:
             raise SessionEnded(connection.reason)
@@ -210,8 +214,7 @@ class Switching(Gate):
         """Leave the rooms of the session before, enter those of this one.
 
         Args:
-            everything: leave the application's rooms too, which it
-                entered for the session, or the user, before.
+            everything: leave the rooms too that the application entered it for.
         """
         assert connection.tokens is not None
         enter = [session_room(connection.id, connection.generation)]

@@ -28,6 +28,29 @@ def answer(token: str, errors: str = "") -> dict[str, str]:
     return {"token": token, "errors": errors}
 
 
+class Away(Connection):
+    """Hears of a session's end for a connection that looks at another one, and may come back."""
+
+    __slots__ = ("_missed",)
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection.id)
+        self.generation = connection.generation
+        self._missed = ""
+
+    def missed(self) -> str:
+        """Return why the session, or the credential, is no more; "" if it still is."""
+        return self._missed or ("rotated" if self.generation < self.minimum else "")
+
+    def outlives(self, reason: str) -> bool:
+        """Keep what there is to tell."""
+        self._missed = self._missed or reason
+        return True
+
+    def _close(self, reason: str, *, final: bool) -> None:
+        """There is no transport."""
+
+
 class TokenState:
     """One connection's tokens.
 

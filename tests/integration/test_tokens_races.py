@@ -11,7 +11,8 @@ import pytest
 
 from tests.apps.shared_events import Shared
 from tests.support.sites import HeldLoad, Site, raw_redis, site, until
-from tests.support.tokens import ask, bearer, enter, id_of, token_of, whoami
+from tests.support.tokens import ask, bearer, enter, id_of, logged_in, token_of, whoami
+from tornado_shared_session import StoreError
 from tornado_shared_session.liveness import _NOTICE_GRACE
 from tornado_shared_session.testing import HTTPTestClient
 
@@ -191,3 +192,37 @@ async def test_who_leaves_a_session_that_is_gone_stays(redis_url: str, prefix: s
             assert await ask(client, {"token": token}) == (token, "")
             await asyncio.sleep(2 * _NOTICE_GRACE)  # time itself: longer than its grace
             assert await client.emit("get") == "mine"
+
+
+@pytest.mark.parametrize("how", ["destroyed", "rotated"])
+async def test_an_end_during_a_switch_that_fails_is_not_missed(
+    a: Site, transport: str, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Who comes back to the session from before finds that it is over, though the store is down."""
+    first, second = await logged_in(a, "ann"), await logged_in(a, "bob")
+    room = await a.manager.room(id_of(a, first))
+    async with a.client(transport) as client:
+        await enter(client, first)
+        load = HeldLoad(a.manager, passing=1)
+        asking = asyncio.ensure_future(client.emit("getToken", {"token": second}))
+        await load.reached()
+
+        async def down(*_: object) -> None:
+            raise StoreError("down")
+
+        if how == "destroyed":
+            assert await a.manager.destroy(id_of(a, first))
+        else:
+            await a.http().post("/login", {"user": "ann"}, headers=bearer(first))
+            await until(lambda: any(one.minimum for one in a.manager.connections))
+        for method in ("load", "peek"):
+            monkeypatch.setattr(a.manager.store, method, down)
+        load.fail(StoreError("down"))
+        await client.wait_closed()
+        await a.sio.emit("secret", "for ann", room=room)
+        assert [event.args for event in client.events if event.name == "session_ended"] == [
+            ({"reason": "revoked" if how == "destroyed" else "rotated"},)
+        ]
+        await asyncio.gather(asking, return_exceptions=True)
+        assert "secret" not in [event.name for event in client.events]
+    await a.empty()

@@ -279,7 +279,7 @@ async def test_an_end_during_a_failed_switch_is_not_missed(
                 load = HeldLoad(a.manager, before=True, passing=1)
                 asking = asyncio.ensure_future(client.emit("getToken", {"token": second}))
                 await load.reached()
-                await a.manager.destroy(id_of(a, first))
+                await a.manager.store.delete(id_of(a, first))  # as in another process
                 await proxy.refuse()
                 load.go.set()
                 answer = await client.wait_for("gotToken")

@@ -35,6 +35,18 @@ TABLE = {
         'errors = ""',
         RACES + "test_a_token_that_is_worth_nothing_interrupts_nothing[websocket-CONNECT]",
     ),
+    "nobody hears of an end meanwhile": (
+        "socketio_switch.py",
+        "            self.sessions.connections.add(away)\n",
+        "",
+        RACES + "test_an_end_during_a_switch_that_fails_is_not_missed[websocket-destroyed]",
+    ),
+    "nobody hears of a rotation meanwhile": (
+        "token_state.py",
+        'or ("rotated" if self.generation < self.minimum else "")',
+        "",
+        RACES + "test_an_end_during_a_switch_that_fails_is_not_missed[websocket-rotated]",
+    ),
     "who has gone is given a session": (
         "socketio_switch.py",
         """        if connection.phase is Phase.ENDED:

@@ -65,6 +65,7 @@ TABLE = {
     "register after the load": (
         "socketio_switch.py",
         """            self._rekey(connection, credential.id, Phase.LOADING)
+            self.sessions.connections.add(away)
             try:
                 errors = await self._load(connection, credential, token)
 """,

@@ -31,6 +31,7 @@ from tornado_shared_session.testing import (
     SocketIOTestClient,
     serve,
 )
+from tornado_shared_session.token_state import Away
 from tornado_shared_session.watcher import Watcher, watch
 
 NOTHING: Mapping[str, Any] = {}
@@ -156,12 +157,18 @@ class HeldLoad:
         self._passing = passing
         self.go = asyncio.Event()
         self._begun = asyncio.Event()
+        self._error: Exception | None = None
         self._store, self._load, self._before = manager.store, manager.store.load, before
         self._store.load = self._held  # type: ignore[method-assign]  # this is the barrier
 
     async def reached(self) -> None:
         """Wait until the load waits; those that follow are not held."""
         await asyncio.wait_for(self._begun.wait(), 3)
+
+    def fail(self, error: Exception) -> None:
+        """Let it go on, and find that the store has failed."""
+        self._error = error
+        self.go.set()
 
     async def _held(self, id: str) -> Record | None:
         if self._passing > 0:
@@ -171,6 +178,8 @@ class HeldLoad:
         record = None if self._before else await self._load(id)
         self._begun.set()
         await self.go.wait()
+        if self._error is not None:
+            raise self._error
         return await self._load(id) if self._before else record
 
 
@@ -202,7 +211,7 @@ class Site:
     @property
     def connection(self) -> Connection:
         """The only connection there is."""
-        (found,) = self.manager.connections
+        (found,) = [one for one in self.manager.connections if not isinstance(one, Away)]
         return found
 
     @property
