@@ -173,9 +173,9 @@ class SavedResponse(_Handler):
         if held is None:
             if self._finished or not self._session_waits():
                 return self._session_finish(chunk)
-            return self._session_hold(Held(self, True, chunk))
+            return self._session_hold(Held(self, True, self._session_chunk(chunk)))
         if not self._finished:
-            held.finish(self, chunk)
+            held.finish(self, self._session_chunk(chunk))
         return held.outcome
 
     def flush(self, include_footers: bool = False) -> asyncio.Future[None]:
@@ -202,6 +202,13 @@ class SavedResponse(_Handler):
         if self._session_flush_failed is not None and self._session_refused(self._status_code):
             return True
         return self._session_unsaved(self._headers_written, self._status_code)
+
+    def _session_chunk(self, chunk: Chunk) -> Chunk:
+        """Write at once what Tornado's own finish() does; return what a base class's has to see."""
+        if chunk is None or getattr(super().finish, "__func__", None) is not RequestHandler.finish:
+            return chunk
+        self.write(chunk)  # a dict as it is now
+        return None
 
     def _session_refused(self, status: int) -> Exception | None:
         """Return why this response must not leave: a flush of it failed.

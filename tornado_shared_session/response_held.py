@@ -6,7 +6,6 @@ Whether and when is the business of `response.py`.
 from __future__ import annotations
 
 import asyncio
-import copy
 from typing import Any
 
 from tornado.httputil import HTTPHeaders
@@ -36,8 +35,8 @@ class Held:
     """A response put aside, as it was when the handler sent it.
 
     Attributes:
-        chunk: what `finish()` was given, as it was then. It goes on to the
-            `finish()` of the next class, which may make something of it.
+        chunk: what `finish()` was given, if a base class has a `finish()` of
+            its own, which may make something of it.
         awaited: what the handler may await, if it was given it.
         flushes: `flush()` put it aside, else `finish()`.
         finishes: `finish()` was called.
@@ -63,7 +62,7 @@ class Held:
     def __init__(self, handler: RequestHandler, finishes: bool, chunk: Chunk = None) -> None:
         self.awaited: asyncio.Future[None] | None = None
         self.task: asyncio.Task[None] | None = None
-        self.chunk = _as_it_is(chunk)
+        self.chunk = chunk
         self.flushes = not finishes
         self.finishes = finishes
         self.head_left = handler._headers_written
@@ -91,7 +90,7 @@ class Held:
 
     def finish(self, handler: RequestHandler, chunk: Chunk) -> None:
         """Nothing can be written any more."""
-        self.chunk = _as_it_is(chunk)
+        self.chunk = chunk
         self._rest, handler._write_buffer = handler._write_buffer, []
         self.finishes = handler._finished = True
 
@@ -106,11 +105,6 @@ class Held:
         later = self._rest + handler._write_buffer
         handler._write_buffer = self._body
         return later
-
-
-def _as_it_is(chunk: Chunk) -> Chunk:
-    """Keep a dict from what the handler does to it until it is sent. Tornado encodes it at once."""
-    return copy.deepcopy(chunk) if isinstance(chunk, dict) else chunk
 
 
 def _take_cookies(handler: RequestHandler) -> Any:

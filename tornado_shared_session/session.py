@@ -53,8 +53,8 @@ class Session(StoredMapping):
     """One user's data, shared by HTTP handlers and sockets.
 
     Use it as a dict: keys are strings of 1 to 255 characters, values
-    whatever the serializer takes. What changed, in place or by assignment, is found out at
-    `save()`; a mere read writes nothing. Deleting or assigning affects
+    whatever the serializer takes. What changed, in place or by
+    assignment, is found out at `save()`; a mere read writes nothing. Deleting or assigning affects
     the named key only, so two handlers that write different keys never
     undo each other.
     """

@@ -31,7 +31,6 @@ class Handlers(_Server):  # type: ignore[misc]  # python-socketio is untyped
         namespace: str | None = None,
     ) -> Any:
         """Register an event handler; see `socketio.AsyncServer.on`."""
-
         server: Any = super()
 
         def register(handler: Callable[..., Any]) -> Callable[..., Any]:

@@ -214,9 +214,9 @@ MUTANTS = {
         FAILURES + "test_a_flush_that_was_given_up_spoils_no_finish",
     ),
     "a dict is sent as it has become": Broken(
-        "response_held.py",
-        "copy.deepcopy(chunk) if isinstance(chunk, dict) else chunk",
-        "chunk",
+        "response.py",
+        "        self.write(chunk)  # a dict as it is now\n        return None",
+        "        return chunk",
         FAILURES + "test_a_dict_is_sent_as_it_was[change]",
     ),
     "a rotation is announced before the head": Broken(
