@@ -46,7 +46,9 @@ def test_a_chart_is_well_formed_and_keeps_inside() -> None:
         assert float(shape.attrib["width"]) >= 0
     for text in root.iter("{http://www.w3.org/2000/svg}text"):
         assert float(text.attrib["x"]) < width
-    assert "prefers-color-scheme: dark" in (root.find("{*}style") or root[0]).text  # type: ignore[operator]  # it has text
+    style = root.find("{*}style")
+    assert style is not None
+    assert "prefers-color-scheme: dark" in (style.text or "")
 
 
 @pytest.mark.parametrize(
