@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import socketio
 
-from tests.support.sites import Site, session_id, site
+from tests.support.sites import Site, session_id, site, until
 from tornado_shared_session.testing import ConnectRefused
 
 REFUSED = {"message": "Unable to connect"}
@@ -139,3 +139,23 @@ async def test_a_cancelled_handler_saves_nothing(redis_url: str, prefix: str, ki
             await asyncio.wait_for(ended.wait(), 5)
             assert await client.emit("get", "money") == "none"
             assert not [packet for packet in client.packets if str(packet).startswith("43/club")]
+
+
+@pytest.mark.expects_log("a connect handler raised")
+async def test_a_handler_that_raises_takes_an_early_answer_back(
+    redis_url: str, prefix: str, transport: str
+) -> None:
+    """With `always_connect` python-socketio connects a client first, and disconnects it then."""
+    async with site(redis=redis_url, prefix=prefix, server={"always_connect": True}) as a:
+
+        @a.sio.on("connect", namespace="/club")
+        async def connect(sid: str, environ: Any, auth: Any) -> None:
+            raise ValueError("a bug")
+
+        async with a.client(transport, await a.visitor()) as client:
+            await client.connect()
+            await client.connect("/club")
+            await until(lambda: "/club" not in a.sio.manager.rooms)
+            assert await client.wait_closed() == "server disconnect packet /club"
+            assert await client.emit("get", "note") == ""  # the other namespace goes on
+        await a.empty()

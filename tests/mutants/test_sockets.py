@@ -8,6 +8,7 @@ from tests.support.mutants import Mutant
 
 CLOSING = "tests/integration/test_closing.py::"
 CONNECT = "tests/integration/test_socket_connect.py::"
+REFUSALS = "tests/integration/test_socket_refusals.py::"
 EVENTS = "tests/integration/test_socket_events.py::"
 HANDSHAKE = "tests/integration/test_socket_handshake.py::"
 LEAKS = "tests/integration/test_socket_leaks.py::"
@@ -83,7 +84,19 @@ TABLE = {
         "socketio_admission.py",
         'raise socketio.exceptions.ConnectionRefusedError("Unable to connect") from error',
         "raise",
-        CONNECT + "test_a_connect_handler_that_raises_refuses" + WS,
+        REFUSALS + "test_a_handler_that_raises_takes_an_early_answer_back" + WS,
+    ),
+    "what python-socketio could not undo stays": (
+        "socketio_admission.py",
+        "if left is not None and not self.manager.is_connected(left, namespace):",
+        "if False:",
+        REFUSALS + "test_a_refusal_that_no_packet_can_carry_refuses[websocket-date]",
+    ),
+    "a cancelled connect handler has agreed": (
+        "socketio_handlers.py",
+        'return event == "connect" or self._autosave',
+        "return self._autosave",
+        REFUSALS + "test_a_connect_handler_that_was_cancelled_refuses[websocket-class]",
     ),
     "a refused connect is not undone": (
         "socketio_admission.py",
