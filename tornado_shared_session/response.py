@@ -226,7 +226,7 @@ class SavedResponse(_Handler):
         return outcome
 
     async def _session_release(self, held: Held) -> None:
-        held.task = asyncio.current_task()
+        held.task = asyncio.current_task()  # an eager one runs before its maker can say so
         failure: BaseException | None = self._session_refused(held.status)
         if failure is None:
             try:

@@ -58,9 +58,8 @@ class SessionMixin(WithManager, SavedResponse):
     Changes are stored before the response leaves, unless it is a 5xx. If
     they cannot be stored, the response is an error instead: 503 if the
     store failed, 409 if the session has ended, 500 for a value that
-    cannot be stored. After a
-    `flush()` the head has left: store later changes with
-    ``await self.session.save()``.
+    cannot be stored. After a `flush()` the head has left: store later
+    changes with ``await self.session.save()``.
 
     A handler with a `prepare()` of its own awaits ``super().prepare()``.
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.openings import opened_after_its_end
 from tests.support.sites import Site, not_polling, session_id, site, until
 from tests.support.streams import Stream
-from tornado_shared_session.testing.wire import WebSocketWire
 
 
 @pytest.mark.parametrize("many", [1, 8])
@@ -89,23 +89,7 @@ async def test_a_mute_websocket_that_opens_after_its_end_is_cut_off(
     a: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its session ended while it was judged; it has no connection that could be ended (I4)."""
-    admit, judged, go = a.sio.open_connection, asyncio.Event(), asyncio.Event()
-
-    async def held(handler: Any) -> Any:
-        connection = await admit(handler)
-        judged.set()
-        await go.wait()
-        return connection
-
-    monkeypatch.setattr(a.sio, "open_connection", held)
-    jar = await a.visitor()
-    async with await WebSocketWire.open(a.url) as wire:
-        target = "/socket.io/?EIO=4&transport=websocket"
-        opening = asyncio.ensure_future(wire.upgrade(target, {"Cookie": jar.header()}))
-        await judged.wait()
-        await a.manager.destroy(session_id(jar))
-        go.set()
-        assert (await opening).status == 101
+    async with opened_after_its_end(a, monkeypatch) as (wire, _):
         started = time.monotonic()
         while await asyncio.wait_for(wire.reader.read(100), 6):
             pass

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.apps.shared_events import Shared
+from tests.support.openings import opened_after_its_end
 from tests.support.proxy import FaultProxy
 from tests.support.sites import (
     HeldLoad,
@@ -20,12 +21,11 @@ from tests.support.sites import (
     session_id,
     site,
     status_of,
-    until,
 )
 from tornado_shared_session.closings import Closing, Closings
 from tornado_shared_session.connections import Phase
 from tornado_shared_session.testing import ConnectionLost, CookieJar, HandshakeRefused
-from tornado_shared_session.testing.wire import WebSocketWire, Wire
+from tornado_shared_session.testing.wire import Wire
 
 
 def never(*args: object) -> asyncio.Future[Any]:
@@ -86,29 +86,12 @@ async def test_a_websocket_that_ends_before_it_opens_hears_nothing(
     waiting: list[Closing] = []
     if waits:
         monkeypatch.setattr(Closings, "add", lambda _, closing: waiting.append(closing))
-    admit, handlers, go = a.sio.open_connection, list[Any](), asyncio.Event()
-
-    async def held(handler: Any) -> Any:
-        connection = await admit(handler)
-        handlers.append(handler)
-        await go.wait()
-        return connection
-
-    monkeypatch.setattr(a.sio, "open_connection", held)
-    jar = await a.visitor()
-    async with await WebSocketWire.open(a.url) as wire:
-        target = "/socket.io/?EIO=4&transport=websocket"
-        opening = asyncio.ensure_future(wire.upgrade(target, {"Cookie": jar.header()}))
-        await until(lambda: handlers)
-        assert a.connection.phase is Phase.OPEN
-        await a.manager.destroy(session_id(jar))
-        go.set()
-        assert (await opening).status == 101
+    async with opened_after_its_end(a, monkeypatch) as (wire, handler):
         for packet in ("40", "no packet", "2"):
             await wire.send(packet)
         assert await wire.receive() is None  # it answers the close, which is read after those
         assert await wire.reader.read() == b""
-    assert handlers[0].session_unread == 0
+    assert handler.session_unread == 0
     assert not a.shared.heard("connect")
     assert len(waiting) == waits
     for closing in waiting:
