@@ -1,27 +1,25 @@
 """Sessions in Redis: the contract of `stores/base.py` in commands.
 
 The scripts and the stored layout are in `redis_scripts.py`, the wire in
-`redis_pipe.py`, the client in `redis_connect.py`.
+`redis_pipe.py`, the channel in `redis_notices.py`, the client in `redis_connect.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
-import random
 import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import redis.asyncio
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from ..errors import ConfigurationError, SessionConflict, SessionEnded, StoreError
-from ..events import logger
 from ..policy import Duration, seconds
 from ..record import CorruptRecord, Delta, Meta, Peek, Record
 from .base import Committed, Deleted, ForeignRecord, OnGap, OnMessage, Store
 from .redis_connect import connect
+from .redis_notices import listen
 from .redis_pipe import Pipe
 from .redis_requests import Command, pack, pack_keys, raise_error
 from .redis_scripts import (
@@ -242,27 +240,7 @@ class RedisStore(Store):
         await self._ask("PUBLISH", self._channel, message)
 
     async def listen(self, on_message: OnMessage, on_gap: OnGap) -> None:
-        pause = 0.05
-        while True:
-            pubsub = self._client.pubsub()
-            try:
-                async with asyncio.timeout(self._timeout):
-                    await pubsub.subscribe(self._channel)
-                async for message in pubsub.listen():
-                    if message["type"] == "subscribe":
-                        pause = 0.05
-                        on_gap()
-                    elif message["type"] == "message":
-                        on_message(message["data"])
-            except (RedisError, OSError, TimeoutError) as error:
-                logger.debug("the notice channel broke: %s", type(error).__name__)
-            finally:
-                try:
-                    await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py hides its types
-                except (RedisError, OSError) as error:
-                    logger.debug("its connection did not close: %s", type(error).__name__)
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311  # jitter
-            pause = min(2 * pause, 2.0)
+        await listen(self._client, self._channel, self._timeout, on_message, on_gap)
 
     async def subscribers(self) -> int:
         (reply,) = await self._pipe.ask("PUBSUB", "NUMSUB", self._channel, repeatable=True)
