@@ -13,6 +13,7 @@ from typing import Any
 from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
+from .attributes import share_names
 from .carrier import ResponseCarrier
 from .errors import (
     ConfigurationError,
@@ -23,7 +24,7 @@ from .errors import (
     StoreError,
 )
 from .events import logger
-from .response import SavedResponse, share_names
+from .response import RESPONSE_NAMES, SavedResponse
 from .session import Session
 from .settings import WithManager
 from .stored import State
@@ -98,7 +99,7 @@ class SessionMixin(WithManager, SavedResponse):
                 " SessionWebSocketMixin in its place before a WebSocketHandler"
             )
         if RequestHandler in order:
-            share_names(cls, _SET)
+            share_names(cls, (*RESPONSE_NAMES, *_SET))
 
     @property
     def session(self) -> Session:

@@ -31,12 +31,12 @@ class Broken(NamedTuple):
 MUTANTS = {
     "names of attributes are not shared from the first handler on": Broken(
         "web.py",
-        "            share_names(cls, _SET)",
+        "            share_names(cls, (*RESPONSE_NAMES, *_SET))",
         "            pass",
         RESPONSE + "test_a_burst_of_first_requests_costs_no_dict_for_each",
     ),
     "instances are made of any class": Broken(
-        "response.py",
+        "attributes.py",
         'if hasattr(cls, "__del__"):',
         "if False:",
         RESPONSE + "test_classes_that_no_instance_may_be_made_of_beforehand",
