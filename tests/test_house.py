@@ -28,7 +28,7 @@ ORDER = """
     socketio_handlers socketio_admission socketio_packets socketio_authenticated
     socketio_expiring socketio_gate socketio_rooms
     socketio_switch socketio_tokens socketio_wire socketio_express socketio_sessions socketio
-    attributes response_held response carrier streaming web websocket_close websocket cors
+    early attributes response_held response carrier streaming web websocket_close websocket cors
     serving draining cli __main__ testing
 """.split()  # noqa: SIM905  # a table to be read
 
@@ -119,7 +119,7 @@ def test_web_and_socketio_do_not_know_each_other() -> None:
         (
             "tornado",
             r"(signing|credentials|tokens|origins|transport|ending|handshake|frames|endpoint|socketio(_tokens)?"
-            r"|response(_held)?|web|settings|streaming|websocket\w*|cors|serving|draining)\.py",
+            r"|early|response(_held)?|web|settings|streaming|websocket\w*|cors|serving|draining)\.py",
         ),
         ("pytest", r"(?!)"),
     ],

@@ -21,6 +21,7 @@ from .policy import Policy
 from .questions import Inquiry, Questions
 from .signing import Secret, check_secret
 from .stores.base import Store
+from .tokens import only_headers
 
 _FAREWELL = 2.0  # seconds for what is under way when the manager closes
 _ROUND, _ROUNDS = 0.05, 20  # seconds for what is cut then, and how often it is
@@ -66,6 +67,8 @@ class Lifecycle:
         #: See `credentials.Credentials`; asked once rather than with each request.
         self.vary: str = getattr(credentials, "vary", "Cookie")
         self.by_header: Callable[[Any], bool] | None = getattr(credentials, "by_header", None)
+        #: Whether they can be asked as soon as a request's headers have come.
+        self.by_headers = only_headers(credentials)
         self.report = report
         self.connections = Connections(report)
         self.questions = Questions(self)
@@ -151,6 +154,11 @@ class Lifecycle:
         self._closed = False
         self.draining = None
         await self._ensure_started()
+
+    async def ready(self) -> None:
+        """Start, unless that was done."""
+        if self._home is not asyncio.get_running_loop():
+            await self._ensure_started()
 
     async def _ensure_started(self) -> None:
         """Start unless started here; the use cases look at `_home` before they call it."""

@@ -29,7 +29,7 @@ from .signing import Secret
 from .stored import State
 from .stores.base import Store
 from .stores.memory import MemoryStore
-from .users import UserSessions
+from .users import Begun, UserSessions
 
 
 class SessionManager(UserSessions):
@@ -116,7 +116,9 @@ class SessionManager(UserSessions):
         session = await self.resolve([credential], None)
         return None if session._state is not State.LIVE else session
 
-    async def resolve(self, presented: list[Credential], carrier: Carrier | None) -> Session:
+    async def resolve(
+        self, presented: list[Credential], carrier: Carrier | None, begun: Begun | None = None
+    ) -> Session:
         """Return the session for what a client presents.
 
         Nothing, or nothing that the store knows: a new session. A
@@ -135,7 +137,7 @@ class SessionManager(UserSessions):
         live: list[tuple[Credential, Session]] = []
         superseded = False
         for credential in presented:
-            record = await self.fetch(credential.id)
+            record = await self.fetch(credential.id, begun)  # there is one, if that was begun
             if record is None:
                 continue
             verdict = record.judge(credential, time.time(), self.policy.rotation_grace)

@@ -14,6 +14,7 @@ that goes. They know nothing of sessions: whether and what to save is for the su
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from tornado.concurrent import chain_future
@@ -49,6 +50,10 @@ class SavedResponse(_Handler):
     _session_finishing = False  # Tornado's finish() is at work, and flushes
 
     # For the subclass.
+
+    def _session_begin(self) -> None:
+        """The request has come: begin what can be begun. Must not raise."""
+        raise NotImplementedError
 
     def _session_unsaved(self, head_left: bool, status: int) -> bool:
         """Whether the response has to wait."""
@@ -99,7 +104,12 @@ class SavedResponse(_Handler):
 
     # In Tornado's place.
 
-    async def _execute(self, *args: Any, **kwargs: Any) -> None:
+    def _execute(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]:
+        # Tornado makes a task of what this returns, which begins in the next turn of the loop.
+        self._session_begin()
+        return self._session_execute(*args, **kwargs)
+
+    async def _session_execute(self, *args: Any, **kwargs: Any) -> None:
         if self._auto_finish and self._prepared_future is None:  # not of a streamed body
             # Tornado would call finish() where a save cannot be awaited, so
             # it would need a task of its own: 4 us with each that writes.

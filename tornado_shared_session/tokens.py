@@ -13,7 +13,7 @@ import re
 from tornado.httputil import HTTPServerRequest
 from tornado.web import RequestHandler
 
-from .credentials import Credentials
+from .credentials import Credentials, SignedCookie
 from .errors import ConfigurationError
 from .record import Credential
 from .signing import Secret, Signer
@@ -126,6 +126,17 @@ class BearerToken:
         """Return the token that a client is to show."""
         signed = self._signer.sign(credential).encode()
         return base64.urlsafe_b64encode(signed).rstrip(b"=").decode()
+
+
+def only_headers(credentials: Credentials) -> bool:
+    """Tell whether these are known to look at the headers of a request and at nothing else.
+
+    Those of an application's own, subclasses too, may look at its body as well.
+    """
+    ours: list[object] = [credentials]
+    if type(credentials) is BearerToken and credentials.fallback is not None:
+        ours.append(credentials.fallback)
+    return all(type(one) in (BearerToken, SignedCookie) for one in ours)
 
 
 def _bearers(request: HTTPServerRequest) -> list[str]:

@@ -23,6 +23,10 @@ _AT_ONCE = 100  # sessions that travel to the store together, and are handled in
 _LATE = 60.0  # seconds; no record comes later than this after its entry in the index
 
 
+#: A load that is under way, and when it was asked for (monotonic seconds).
+Begun = tuple[asyncio.Future[Record | None], float]
+
+
 class NewerRecord(StoreError):
     """A record of a newer release: it stays as it is, and nothing is known of it."""
 
@@ -30,7 +34,7 @@ class NewerRecord(StoreError):
 class UserSessions(Lifecycle):
     """The part of the session manager that works on users and on ids."""
 
-    async def fetch(self, id: str) -> Record | None:
+    async def fetch(self, id: str, begun: Begun | None = None) -> Record | None:
         """Load a record; one whose bookkeeping is unreadable counts as absent.
 
         Raises:
@@ -39,7 +43,11 @@ class UserSessions(Lifecycle):
         known = self.connections.known.get(id)
         asked = 0.0 if known is None else time.monotonic()
         try:
-            record = await self.store.load(id)
+            if begun is None:
+                record = await self.store.load(id)
+            else:
+                answer, asked = begun
+                record = await answer
         except CorruptRecord:
             self.report("corrupt_record", id)
             record = None

@@ -1,13 +1,12 @@
 """The session in Tornado's request handlers: `SessionMixin`.
 
-It loads in `prepare()` and saves before the response head leaves; how a
+It loads for `prepare()` and saves before the response head leaves; how a
 response is held back is the business of `response.py`. This file turns
 errors of the session into statuses, and a new credential into a header.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from tornado.web import RequestHandler
@@ -15,6 +14,7 @@ from tornado.websocket import WebSocketHandler
 
 from .attributes import share_names
 from .carrier import ResponseCarrier
+from .early import Asked, ask
 from .errors import (
     ConfigurationError,
     SerializationError,
@@ -45,6 +45,7 @@ _SET = (
     "_session_manager",
     "_session_carrier",
     "_session_used",
+    "_session_asked",
 )
 _RETRY_AFTER = "1"  # seconds; a store that is back is used at once
 
@@ -76,6 +77,8 @@ class SessionMixin(WithManager, SavedResponse):
     close_on_end = False
 
     _session: Session | None = None
+    _session_early = False  # nothing of the application's comes before prepare()
+    _session_asked: Asked | None = None  # for prepare()
     _session_prepared = False
     _session_carrier: ResponseCarrier | None = None  # once there is a session, or may be one
     _session_failure: StoreError | None = None
@@ -100,6 +103,7 @@ class SessionMixin(WithManager, SavedResponse):
             )
         if RequestHandler in order:
             share_names(cls, (*RESPONSE_NAMES, *_SET))
+        cls._session_early = cls.prepare is SessionMixin.prepare
 
     @property
     def session(self) -> Session:
@@ -132,29 +136,35 @@ class SessionMixin(WithManager, SavedResponse):
             self._session = Session(self.session_manager, carrier=self._session_carrier)
         return self._session
 
+    def _session_begin(self) -> None:
+        """Begin to load, so that the store answers while Tornado gets to `prepare()`."""
+        # Not if something of its own comes first, or if it registers before it loads.
+        if self._session_early and not self.close_on_end:
+            self._session_asked = ask(self.application.settings, self.request)
+
     async def prepare(self) -> None:
         """Load the session, if the client names one."""
-        settings = self.settings
-        manager: Any = settings.get("session_manager")
-        if getattr(manager, "_settings", None) is not settings:  # else it was bound before
+        asked, self._session_asked = self._session_asked, None
+        if asked is not None:
+            manager, presented, begun = asked
+            self._session_manager = manager
+        else:
             manager = self.session_manager
-            manager.bind(settings)
-        self._session_manager = manager
+            manager.bind(self.settings)
+            presented, begun = manager.credentials.read(self.request), None
         self._session_prepared = True
         if self.close_on_end:
             self._session_loose = False
-        presented = manager.credentials.read(self.request)
         try:
-            asks = not presented or self.close_on_end  # else resolve() does
-            if asks and manager._home is not asyncio.get_running_loop():
-                await manager._ensure_started()
+            if asked is None:
+                await manager.ready()
             if presented:
                 self._session_loose = False
                 carrier = self._session_carrier = ResponseCarrier(self)
                 if self.close_on_end:
                     self._session = await load(self, presented, carrier)
                 else:
-                    self._session = await manager.resolve(presented, carrier)
+                    self._session = await manager.resolve(presented, carrier, begun)
                 carrier.user_id = self._session.user_id
         except StoreError as error:
             # Whoever looks at the session will know; others go on.

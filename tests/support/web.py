@@ -6,13 +6,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from tornado.httputil import HTTPHeaders
 from tornado.web import Application
 
-from tornado_shared_session import MemoryStore, SessionEvent, SessionManager
+from tornado_shared_session import ConfigurationError, MemoryStore, SessionEvent, SessionManager
 from tornado_shared_session.record import Delta, Record
 from tornado_shared_session.stores.base import Committed
 from tornado_shared_session.testing import HTTPTestClient, serve
@@ -118,7 +118,10 @@ async def site(
     async with SessionManager(store, on_event=events.append, **policy) as sessions:
         given: dict[str, Any] = {"cookie_secret": SECRET, "session_manager": sessions}
         given |= {"login_url": "/login", **(settings or {})}
-        async with serve(Application(handlers, **given)) as server:
+        application = Application(handlers, **given)
+        with suppress(ConfigurationError):  # else the first request finds out
+            sessions.bind(application.settings)
+        async with serve(application) as server:
             found = Site(server.url, sessions, events)
             try:
                 yield found

@@ -186,20 +186,27 @@ async def test_change_after_the_head_has_left_is_an_error_unless_saved(
 class AfterTheFact(SessionMixin, RequestHandler):
     """Change the session when the response is gone."""
 
-    def get(self, what: str) -> None:
+    async def get(self, what: str) -> None:
+        if what == "task":
+            await asyncio.wait_for(self.look(), 5)
+        elif what == "thread":
+            await asyncio.to_thread(lambda: self.session)
         if what == "redirect":
             self.redirect("/elsewhere")
-        elif what == "finish":
+        elif what != "on_finish":
             self.finish("done")
         if what != "on_finish":
             self.session["late"] = True
+
+    async def look(self) -> None:
+        assert not self.session
 
     def on_finish(self) -> None:
         if self.request.path == "/on_finish":
             self.session["late"] = True
 
 
-@pytest.mark.parametrize("what", ["redirect", "finish", "on_finish"])
+@pytest.mark.parametrize("what", ["redirect", "finish", "task", "thread", "on_finish"])
 @pytest.mark.expects_log("changed after the response had been sent")
 async def test_a_change_that_comes_too_late_to_be_stored_is_an_error_in_the_log(what: str) -> None:
     """The response has left and cannot wait; that the change is lost is said."""

@@ -12,6 +12,7 @@ To write one, subclass `Store` and run the contract suite in
 from __future__ import annotations
 
 import abc
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -148,6 +149,15 @@ class Store(abc.ABC):
     @abc.abstractmethod
     async def listen(self, on_message: OnMessage, on_gap: OnGap) -> None:
         """Deliver messages until cancelled, reconnecting by itself."""
+
+    def begin(self, id: str) -> asyncio.Future[Record | None] | None:
+        """Begin to load, for who awaits the answer a moment later, or never.
+
+        The future is as `load()`, and does not complain if nobody awaits
+        it. So a page's session is on its way while the framework gets to
+        `prepare()`. None, unless a store overrides this: it is loaded then.
+        """
+        return None
 
     async def subscribers(self) -> int | None:
         """Return how many listeners of this store there are, here and elsewhere.

@@ -61,7 +61,7 @@ class Request:
         except Exception as error:
             # Its traceback holds the frames below, and they hold the future:
             # a circle, with all that the catcher has in it.
-            self.future.set_exception(error.with_traceback(None))
+            raise_later(self.future, error.with_traceback(None))
         else:
             self.future.set_result(result)
 
@@ -127,4 +127,10 @@ def fail(batch: Iterable[Request], message: str, cause: BaseException | None) ->
         if not request.future.done():
             error = StoreError(message)
             error.__cause__ = cause
-            request.future.set_exception(error)
+            raise_later(request.future, error)
+
+
+def raise_later(future: asyncio.Future[Any], error: Exception) -> None:
+    """Have who awaits it hear of an error; nobody may, if it was for a page refused meanwhile."""
+    future.set_exception(error)
+    future.exception()  # or asyncio logs that nobody did
