@@ -151,7 +151,7 @@ class SavedResponse(_Handler):
         """
         held = self._session_held
         if held is None:
-            if self._finished or not self._session_waits():
+            if self._finished or self._session_loose or not self._session_waits():
                 return self._session_finish(chunk)
             return self._session_hold(Held(self, True, self._session_chunk(chunk)))
         if not self._finished:

@@ -44,7 +44,7 @@ MUTANTS = {
     ),
     "finish() does not wait for the save": Broken(
         "response.py",
-        "if self._finished or not self._session_waits():",
+        "if self._finished or self._session_loose or not self._session_waits():",
         "if True:",
         SAVED + "test_response_waits_for_a_slow_commit[finish]",
     ),
