@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from tests.support.processes import AppProcess, start_apps
-from tests.support.sites import session_id, visitor
+from tests.support.sites import raw_redis, session_id, until_subscribers, visitor
 from tornado_shared_session.testing import (
     CookieJar,
     HandshakeRefused,
@@ -175,6 +175,8 @@ async def test_sockets_of_the_old_credential_hear_nothing_of_the_new(
         async with client(a, transport, planted) as one, client(b, transport, planted) as two:
             await asyncio.gather(one.connect(), two.connect())
             # Both hear the room before the login, across processes.
+            async with raw_redis(redis_url) as redis:
+                await until_subscribers(redis, "socketio", 2)  # each process's client manager
             await HTTPTestClient(a.url, cookies=jar).post("/emit", {"event": "before"})
             await asyncio.gather(one.wait_for("before"), two.wait_for("before"))
             await HTTPTestClient(a.url, cookies=jar).post(
