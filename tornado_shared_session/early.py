@@ -29,10 +29,10 @@ _UNCHECKED = ("GET", "HEAD", "OPTIONS")
 def ask(settings: Mapping[str, Any], request: HTTPServerRequest) -> Asked | None:
     """Look at a request, and begin to load the session that it names; None: not yet.
 
-    It never raises: what goes wrong does so again where it can be answered.
+    It never raises, whatever a store of an application's own does.
     """
     manager: Any = settings.get("session_manager")
-    if getattr(manager, "_settings", None) is not settings or not manager.by_headers:
+    if getattr(manager, "_settings", None) is not settings or not manager.reads_headers:
         return None  # it was not bound before, or may look at the body, which is not parsed
     if manager._home is not asyncio.get_running_loop():
         return None
@@ -43,6 +43,6 @@ def ask(settings: Mapping[str, Any], request: HTTPServerRequest) -> Asked | None
         if request.method not in _UNCHECKED and any(map(settings.get, _CHECKS)):
             return manager, presented, None  # what is refused as forged costs no look at the store
         answer = manager.store.begin(presented[0].id)
-    except Exception:
+    except Exception:  # prepare() meets it again; here it would cost the connection its answer
         return None
     return manager, presented, None if answer is None else (answer, monotonic())

@@ -67,8 +67,8 @@ class Lifecycle:
         #: See `credentials.Credentials`; asked once rather than with each request.
         self.vary: str = getattr(credentials, "vary", "Cookie")
         self.by_header: Callable[[Any], bool] | None = getattr(credentials, "by_header", None)
-        #: Whether they can be asked as soon as a request's headers have come.
-        self.by_headers = only_headers(credentials)
+        #: Whether a request's headers are all that they look at, so that they can be asked early.
+        self.reads_headers = only_headers(credentials)
         self.report = report
         self.connections = Connections(report)
         self.questions = Questions(self)
@@ -156,7 +156,7 @@ class Lifecycle:
         await self._ensure_started()
 
     async def ready(self) -> None:
-        """Start, unless that was done."""
+        """Start, unless that was done; `resolve()` looks itself, for a coroutine less."""
         if self._home is not asyncio.get_running_loop():
             await self._ensure_started()
 

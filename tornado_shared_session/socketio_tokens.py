@@ -58,8 +58,7 @@ class Tokens(Switching):
         connection.rotation = asyncio.Lock()
         self.sessions.connections.add(connection)
         try:
-            if self.sessions._home is not asyncio.get_running_loop():
-                await self.sessions._ensure_started()
+            await self.sessions.ready()
             for credential in presented:
                 token = tokens.token_of(request)
                 errors = await self._join(connection, credential, token)

@@ -258,7 +258,7 @@ MUTANTS = {
     ),
     "any credentials are asked early": Broken(
         "early.py",
-        "is not settings or not manager.by_headers:",
+        "is not settings or not manager.reads_headers:",
         "is not settings:",
         BEGUN + "test_credentials_may_be_in_the_body",
     ),
