@@ -14,7 +14,6 @@ that goes. They know nothing of sessions: whether and what to save is for the su
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
 from tornado.concurrent import chain_future
@@ -104,10 +103,13 @@ class SavedResponse(_Handler):
 
     # In Tornado's place.
 
-    def _execute(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]:
-        # Tornado makes a task of what this returns, which begins in the next turn of the loop.
+    def _execute(  # type: ignore[override]  # a task, where a coroutine becomes one
+        self, *args: Any, **kwargs: Any
+    ) -> asyncio.Task[None]:
+        # It begins in the next turn of the loop. Tornado finds out what it was given
+        # (convert_yielded, ensure_future) before it makes the same task: 6 us of a page.
         self._session_begin()
-        return self._session_execute(*args, **kwargs)
+        return asyncio.get_running_loop().create_task(self._session_execute(*args, **kwargs))
 
     async def _session_execute(self, *args: Any, **kwargs: Any) -> None:
         if self._auto_finish and self._prepared_future is None:  # not of a streamed body
