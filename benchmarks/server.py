@@ -37,13 +37,15 @@ def _factory(path: str) -> Factory:
 async def serve(factory: str, redis_url: str) -> None:
     """Serve a subject until standard input closes."""
     stop = asyncio.Event()
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sys.stdin.fileno(), stop.set)
     async with _factory(factory)(redis_url) as application:
         sockets = bind_sockets(0, "127.0.0.1")
         server = HTTPServer(application)
         server.add_sockets(sockets)
         print(sockets[0].getsockname()[1], flush=True)
         await stop.wait()
+        loop.remove_reader(sys.stdin.fileno())  # it stays readable, and would be heard in each turn
         server.stop()
         await server.close_all_connections()
 

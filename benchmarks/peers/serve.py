@@ -27,10 +27,12 @@ async def serve(factory: str, redis_url: str) -> None:
     listener.bind(("127.0.0.1", 0))
     listener.listen(512)
     stop = asyncio.Event()
-    asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(sys.stdin.fileno(), stop.set)
     async with peer.running(getattr(peer, function)(redis_url), listener):
         print(listener.getsockname()[1], flush=True)
         await stop.wait()
+        loop.remove_reader(sys.stdin.fileno())  # it stays readable, and would be heard in each turn
 
 
 def main(factory: str, redis_url: str, loop: str) -> None:

@@ -169,6 +169,7 @@ async def main() -> None:
     async with sessions:
         server = app.listen(PORT, "127.0.0.1")
         await stop.wait()
+        loop.remove_reader(sys.stdin)  # it stays readable, and would be heard in each turn
         await drain(server, sessions, timeout=3)  # the launcher waits for 5
 
 
