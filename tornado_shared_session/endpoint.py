@@ -79,7 +79,7 @@ def make_handler(base: type[Any], server: Table) -> type[WebSocketHandler]:
             handshaker.manager.bind(self.settings)
             if not handshaker.origins.allows(self.request):
                 raise Refused(403, "this origin is not accepted")
-            query = read_query(self.request.query)
+            query = read_query(self.request.query_arguments)
             if "j" in query:
                 raise Refused(400, "JSONP is not supported")
             if self.request.method == "OPTIONS":

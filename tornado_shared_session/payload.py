@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from urllib.parse import parse_qs
+from collections.abc import Mapping
 
 from .handshake import Refused
 
@@ -51,14 +51,13 @@ def _is_base64(text: str) -> bool:
     return True
 
 
-def read_query(text: str) -> dict[str, str]:
-    """Return what a request says to Engine.IO.
+def read_query(query: Mapping[str, list[bytes]]) -> dict[str, str]:
+    """Return what a request says to Engine.IO, from its query as Tornado has parsed it.
 
     Of several values Engine.IO reads the first and Tornado the last, so
     there has to be one.
     """
-    query = parse_qs(text, keep_blank_values=True)
     for name in ("sid", "transport", "EIO"):
         if len(query.get(name, ())) > 1:
             raise Refused(400, f"the parameter {name} is repeated")
-    return {name: values[0] for name, values in query.items()}
+    return {name: values[0].decode(errors="replace") for name, values in query.items()}
