@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from tornado.iostream import IOStream
 from tornado.websocket import WebSocketClosedError
 
+from . import websocket_line
 from .connections import Phase
 from .ending import CLOSING
 from .events import logger
@@ -21,7 +22,6 @@ from .limits import MALFORMED, unsent
 from .payload import is_packet
 from .queues import Queue
 from .transport import Host, SocketConnection
-from .websocket_line import look
 
 _Handler: Any = object  # Engine.IO's Tornado handler, which is untyped
 
@@ -60,7 +60,7 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
         """End a connection whose client kept to no limit."""
         self.session_host.sessions.connections.drop(connection, reason, why)
 
-    async def open(self, *args: Any, **kwargs: Any) -> None:
+    def open(self, *args: Any, **kwargs: Any) -> None:
         self.set_nodelay(True)  # Nagle held a close notice back for 40 ms
         self.receive_queue = Queue()
         connection = self.session_connection
@@ -90,16 +90,16 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
                 self.session_room.set()
             self.close()  # also after a refusal, which Engine.IO cannot send any more
 
-    def write_message(self, message: Any, binary: bool = False) -> asyncio.Future[None]:
+    def write_message(self, message: str | bytes, binary: bool = False) -> None:
+        # Engine.IO waits for none of them; Tornado's own makes a task of each.
         stream, connection = self.session_stream, self.session_connection
         if stream is not None and connection is not None:
             waiting = unsent(stream)
             if waiting > self.session_host.max_queued:
                 connection.too_slow(waiting)
                 raise WebSocketClosedError
-        written: asyncio.Future[None] = super().write_message(message, binary)
-        written.add_done_callback(look)  # Engine.IO does not; asyncio would complain
-        return written
+        if not websocket_line.send(self, [message]):
+            raise WebSocketClosedError
 
     @property
     def session_unread(self) -> int:
@@ -126,8 +126,12 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
         self.receive_queue.put_nowait(message)
         if self.session_unread <= most or connection.phase is Phase.ENDED:
             # Others have a turn before its next one is read: Tornado itself
-            # would read hundreds of small ones in one.
-            return asyncio.sleep(0)
+            # would read hundreds of small ones in one. No sleep(0), of which
+            # it would make a task.
+            loop = asyncio.get_running_loop()
+            turn = loop.create_future()
+            loop.call_soon(turn.set_result, None)
+            return turn
         # From here on the client waits, as long as a connect handler takes
         # its time.
         self.session_room = asyncio.Event()
