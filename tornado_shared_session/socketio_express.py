@@ -1,4 +1,4 @@
-"""Plain events and their acknowledgements, handled without detours.
+"""Plain events, their acknowledgements and the answer to a CONNECT, without detours.
 
 The same as what `socketio_packets.py` and python-socketio do with them,
 in fewer steps; whatever is not plain goes their way. What is on the way
@@ -18,7 +18,7 @@ from typing import Any
 
 import engineio.json
 from socketio import AsyncServer
-from socketio.packet import ACK, Packet
+from socketio.packet import ACK, CONNECT, Packet
 
 from . import socketio_wire as wire
 from .connections import Phase
@@ -82,6 +82,18 @@ class Express(Tokens):
             and not self.logger.isEnabledFor(logging.INFO)
             and self.eio.handlers.get("message") == self._handle_eio_message
         )
+
+    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        if pkt.packet_type == CONNECT and self._plain():
+            connection = self._by_eio.get(eio_sid)
+            if (
+                connection is not None
+                and connection.handlers  # else it polls
+                and connection.phase is Phase.OPEN
+                and wire.write(self.eio, connection, "4" + pkt.encode())
+            ):
+                return
+        await super()._send_packet(eio_sid, pkt)
 
     async def _handle_plain(
         self,

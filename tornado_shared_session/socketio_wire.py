@@ -74,6 +74,7 @@ def write(eio: Any, connection: SocketConnection, text: str) -> bool:
         or socket.queue.undone
         or (socket.last_ping and time.time() - socket.last_ping > eio.ping_timeout)
         or AsyncSocket._websocket_handler is not _LONG_WAY
+        or eio.logger.isEnabledFor(logging.INFO)
     ):
         return False
     line: Any = handlers[0].ws_connection

@@ -9,9 +9,12 @@ import pytest
 from tornado.websocket import WebSocketClosedError, WebSocketProtocol13
 
 from tests.support.sites import Site, until
+from tornado_shared_session import socketio_wire
 from tornado_shared_session.frames import Frames
+from tornado_shared_session.testing.wire import WebSocketWire
 
 PONG = b"\x81\x81\x00\x00\x00\x003"  # a text frame of one character, masked with zeros
+TARGET = "/socket.io/?EIO=4&transport=websocket"
 
 
 async def test_tornado_makes_no_task_of_a_packet(a: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,3 +78,42 @@ async def test_others_have_a_turn_between_two_frames_of_one_read(
         await until(lambda: len(seen) == 50)
         counts = False
     assert len(set(seen)) == 50
+
+
+@pytest.mark.parametrize("waits", [True, False])
+async def test_the_answer_to_a_connect_comes_after_that_to_the_handshake(
+    a: Site, waits: bool
+) -> None:
+    """Also if the client did not wait, and before what the connect handler emits."""
+    jar = await a.visitor()
+    async with await WebSocketWire.open(a.url) as wire:
+        assert (await wire.upgrade(TARGET, {"Cookie": jar.header()})).status == 101
+        first = [await wire.receive()] if waits else []
+        await wire.send('40"greet"')
+        answers = first + [await wire.receive() for _ in range(3 - len(first))]
+        assert [str(one)[:2] for one in answers] == ["0{", "40", "42"]
+
+
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+@pytest.mark.parametrize("how", ["plain", "logged"])
+async def test_a_connect_is_answered_by_the_short_way(
+    a: Site, transport: str, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Past the queue, the writer and its timer, unless somebody listens there."""
+    written: list[str] = []
+    write = socketio_wire.write
+
+    def noted(eio: Any, connection: Any, text: str) -> bool:
+        if done := write(eio, connection, text):
+            written.append(text)
+        return done
+
+    monkeypatch.setattr(socketio_wire, "write", noted)
+    if how == "logged":
+        monkeypatch.setattr(a.sio.eio.logger, "isEnabledFor", lambda level: True)
+    async with a.client(transport, await a.visitor()) as client:
+        sid = await client.connect()
+        assert await client.connect("/chat")
+    short = how == "plain" and transport == "websocket"
+    assert [one[:2] for one in written] == (["40", "40"] if short else [])
+    assert (sid in written[0]) if short else True
