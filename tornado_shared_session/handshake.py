@@ -123,13 +123,17 @@ class Handshaker(Generic[C]):
         carrier = NewCredential()
         connection: C | None = None
         try:
-            # Of several cookies, one that names a live session decides.
-            session = await manager.resolve(presented if len(ids) > 1 else [], carrier)
-            id = session.id if len(ids) > 1 else next(iter(ids), None)
-            if session._state is State.ENDED:
-                raise SessionEnded(session._reason)
-            if id in ids:
+            if len(ids) == 1:
+                await manager.ready()
+                (id,) = ids
                 connection, session = await self._join(id, presented, carrier)
+            else:
+                # Of several cookies, one that names a live session decides.
+                session = await manager.resolve(presented, carrier)
+                if session._state is State.ENDED:
+                    raise SessionEnded(session._reason)
+                if session.id in ids:
+                    connection, session = await self._join(session.id, presented, carrier)
             if self._login_required and session.user_id is None:
                 if connection is not None:
                     self._forget(connection)

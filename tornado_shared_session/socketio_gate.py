@@ -161,7 +161,7 @@ class Gate(Packets):
                 current.reset(token)
                 self._by_sid.pop(args[0], None)
                 connection.sids.pop(namespace, None)
-                if not connection.sids and connection.phase is Phase.OPEN:
+                if not connection.sids and connection.admits:
                     connection.close_unless_connected(self.connect_timeout)
         if connection.leaving:
             return self.not_handled
