@@ -116,7 +116,7 @@ class Ending:
             return False
         # Nothing waits before it, so it may pass the queue by, with all that follows.
         said = [packet.encode() for packet in (*connection.farewell, _CLOSE)]
-        return websocket_line.send(connection.handlers[0], said, last=True)
+        return websocket_line.send(connection.handlers[0], said, last=True) is not None
 
     async def _run(self) -> None:
         patience = Patience(self._until - asyncio.get_running_loop().time())

@@ -22,6 +22,7 @@ from .limits import MALFORMED, unsent
 from .payload import is_packet
 from .queues import Queue
 from .transport import Host, SocketConnection
+from .websocket_line import look
 
 _Handler: Any = object  # Engine.IO's Tornado handler, which is untyped
 
@@ -60,7 +61,7 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
         """End a connection whose client kept to no limit."""
         self.session_host.sessions.connections.drop(connection, reason, why)
 
-    def open(self, *args: Any, **kwargs: Any) -> None:
+    async def open(self, *args: Any, **kwargs: Any) -> None:
         self.set_nodelay(True)  # Nagle held a close notice back for 40 ms
         self.receive_queue = Queue()
         connection = self.session_connection
@@ -90,16 +91,22 @@ class Frames(_Handler):  # type: ignore[misc]  # see there
                 self.session_room.set()
             self.close()  # also after a refusal, which Engine.IO cannot send any more
 
-    def write_message(self, message: str | bytes, binary: bool = False) -> None:
-        # Engine.IO waits for none of them; Tornado's own makes a task of each.
+    def write_message(self, message: Any, binary: bool = False) -> asyncio.Future[None]:
         stream, connection = self.session_stream, self.session_connection
         if stream is not None and connection is not None:
             waiting = unsent(stream)
             if waiting > self.session_host.max_queued:
                 connection.too_slow(waiting)
                 raise WebSocketClosedError
-        if not websocket_line.send(self, [message]):
-            raise WebSocketClosedError
+        if self.get_compression_options() is None and type(message) is (bytes if binary else str):
+            # Tornado makes a task of each message, and Engine.IO waits for none of them.
+            sent = websocket_line.send(self, [message])
+            if sent is None:
+                raise WebSocketClosedError
+            return sent
+        written: asyncio.Future[None] = super().write_message(message, binary)
+        written.add_done_callback(look)  # Engine.IO does not; asyncio would complain
+        return written
 
     @property
     def session_unread(self) -> int:

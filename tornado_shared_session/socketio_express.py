@@ -4,9 +4,9 @@ The same as what `socketio_packets.py` and python-socketio do with them,
 in fewer steps; whatever is not plain goes their way. What is on the way
 between here and the WebSocket is in `socketio_wire.py`.
 
-Stands in for python-socketio's `_handle_event_internal`, unless somebody
-has put another in its place, and uses its
-`_get_event_handler` by way of `_trigger_event`.
+Stands in for python-socketio's `_handle_event_internal` and, for a CONNECT,
+its `_send_packet`, unless somebody has put another in their place; and uses
+its `_get_event_handler` by way of `_trigger_event`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from socketio.packet import ACK, CONNECT, Packet
 
 from . import socketio_wire as wire
 from .connections import Phase
+from .socketio_admission import Admission
 from .socketio_gate import Gate
 from .socketio_tokens import Tokens
 from .transport import SocketConnection
 
 _HANDLE, _INTERNAL = Gate._handle_event, AsyncServer._handle_event_internal
+_SEND = AsyncServer._send_packet
 _AT_ONCE = 16  # events of one client that are handled at once by the short way
 
 
@@ -72,10 +74,11 @@ class Express(Tokens):
         self._events.discard(task)
 
     def _plain(self) -> bool:
-        """Whether nobody has changed how python-socketio handles an event."""
+        """Whether nobody has changed how python-socketio handles an event, or sends a packet."""
         return (
             getattr(self._handle_event, "__func__", None) is _HANDLE
             and getattr(self._handle_event_internal, "__func__", None) is _INTERNAL
+            and getattr(super(Admission, self)._send_packet, "__func__", None) is _SEND
             and self.packet_class is Packet
             and Packet.json is engineio.json
             and self.async_handlers

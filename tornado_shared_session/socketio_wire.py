@@ -21,6 +21,7 @@ import engineio.json
 from engineio.async_socket import AsyncSocket
 
 from . import websocket_line
+from .frames import Frames
 from .limits import unsent
 from .transport import SocketConnection
 
@@ -75,9 +76,10 @@ def write(eio: Any, connection: SocketConnection, text: str) -> bool:
         or (socket.last_ping and time.time() - socket.last_ping > eio.ping_timeout)
         or AsyncSocket._websocket_handler is not _LONG_WAY
         or eio.logger.isEnabledFor(logging.INFO)
+        or type(handlers[0]).write_message is not Frames.write_message
     ):
         return False
     line: Any = handlers[0].ws_connection
     if line is None or line.is_closing() or unsent(line.stream) > connection.host.max_queued:
         return False  # the long way sees to it
-    return websocket_line.send(handlers[0], [text])
+    return websocket_line.send(handlers[0], [text]) is not None

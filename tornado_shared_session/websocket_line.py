@@ -1,7 +1,7 @@
-"""Several frames of a WebSocket in one piece.
+"""Frames of a WebSocket, as many as there are in one piece.
 
-Tornado sends each frame by itself, and each costs a call of the kernel,
-which is more than all the rest of it. Frames are as in RFC 6455, section
+Tornado sends each frame by itself, and each costs a task and a call of
+the kernel, which are more than all the rest of it. Frames are as in RFC 6455, section
 5.2: those of a server are not masked, and these are not compressed.
 """
 
@@ -18,8 +18,10 @@ _TEXT, _BINARY = 0x81, 0x82  # whole messages
 _CLOSE = b"\x88\x00"  # without a code
 
 
-def send(handler: WebSocketHandler, messages: Sequence[str | bytes], *, last: bool = False) -> bool:
-    """Write messages at once; tell whether the WebSocket was open.
+def send(
+    handler: WebSocketHandler, messages: Sequence[str | bytes], *, last: bool = False
+) -> asyncio.Future[None] | None:
+    """Write messages at once; return what is done once they are sent, None if it was closed.
 
     Args:
         last: a close frame goes with them, so that `handler.close()` after
@@ -27,16 +29,16 @@ def send(handler: WebSocketHandler, messages: Sequence[str | bytes], *, last: bo
     """
     line = handler.ws_connection
     if line is None or line.stream is None or line.is_closing():
-        return False
+        return None
     frames = b"".join([_frame(message) for message in messages])
     try:
         # If it fails, Tornado takes note of that itself.
-        line.stream.write(frames + _CLOSE if last else frames)
+        written = line.stream.write(frames + _CLOSE if last else frames)
     except StreamClosedError:
-        return False
+        return None
     if last:
         line.server_terminated = True  # what Tornado notes when it has sent its own
-    return True
+    return written
 
 
 def _frame(message: str | bytes) -> bytes:

@@ -24,6 +24,7 @@ from tornado_shared_session import SessionServer
 from tornado_shared_session.queues import OutQueue
 from tornado_shared_session.serving import Serving
 from tornado_shared_session.socketio_admission import Admission
+from tornado_shared_session.socketio_express import Express
 from tornado_shared_session.socketio_gate import Gate
 from tornado_shared_session.socketio_packets import Packets
 from tornado_shared_session.socketio_switch import Switching
@@ -32,7 +33,7 @@ from tornado_shared_session.testing.wire import Wire
 
 OVERRIDES = [
     (kind, name)
-    for kind in (Admission, Packets, Gate, Switching, Tokens)
+    for kind in (Admission, Packets, Gate, Switching, Tokens, Express)
     for name in vars(kind)
     if name.startswith("_") and hasattr(socketio.AsyncServer, name) and callable(vars(kind)[name])
 ]
@@ -49,7 +50,7 @@ def test_every_seam_is_known() -> None:
     expected |= {"_handle_eio_connect", "_handle_eio_message", "_handle_eio_disconnect"}
     expected |= {"_send_packet", "_send_eio_packet"}
     assert {name for _, name in OVERRIDES} == expected
-    ours = [vars(kind) for kind in (Admission, Packets, Gate, Switching, Tokens)]
+    ours = [vars(kind) for kind in (Admission, Packets, Gate, Switching, Tokens, Express)]
     own = {name for names in ours for name in names} & {*dir(socketio.AsyncServer)}
     assert {name for name in own if not name.startswith("__")} == expected
 

@@ -6,15 +6,28 @@ import asyncio
 from typing import Any
 
 import pytest
+import socketio
+from socketio.packet import CONNECT, Packet
 from tornado.websocket import WebSocketClosedError, WebSocketProtocol13
 
 from tests.support.sites import Site, until
 from tornado_shared_session import socketio_wire
+from tornado_shared_session.connections import Phase
 from tornado_shared_session.frames import Frames
 from tornado_shared_session.testing.wire import WebSocketWire
 
 PONG = b"\x81\x81\x00\x00\x00\x003"  # a text frame of one character, masked with zeros
 TARGET = "/socket.io/?EIO=4&transport=websocket"
+
+
+async def handler_of(a: Site) -> Any:
+    """Return the class of the handler behind `/socket.io/`."""
+    async with a.client("websocket", await a.visitor()) as client:
+        await client.connect()
+        connection: Any = a.connection
+        found = type(connection.handlers[0])
+    await a.empty()
+    return found
 
 
 async def test_tornado_makes_no_task_of_a_packet(a: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,3 +130,77 @@ async def test_a_connect_is_answered_by_the_short_way(
     short = how == "plain" and transport == "websocket"
     assert [one[:2] for one in written] == (["40", "40"] if short else [])
     assert (sid in written[0]) if short else True
+
+
+@pytest.mark.parametrize("where", ["server", "websocket"])
+async def test_who_listens_to_what_is_said_hears_it_all(
+    a: Site, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """A tracing tool in python-socketio's place, or a subclass of the handler."""
+    heard: list[str] = []
+    if where == "server":
+        send = socketio.AsyncServer._send_packet
+
+        async def sent(self: Any, eio_sid: str, pkt: Any) -> None:
+            heard.append(f"4{pkt.packet_type}")
+            await send(self, eio_sid, pkt)
+
+        monkeypatch.setattr(socketio.AsyncServer, "_send_packet", sent)
+    else:
+        handler = await handler_of(a)
+
+        def written(self: Any, message: Any, binary: bool = False) -> Any:
+            heard.append(message[:2])
+            return super(handler, self).write_message(message, binary)
+
+        monkeypatch.setattr(handler, "write_message", written)
+    async with a.client("websocket", await a.visitor()) as client:
+        await client.connect()
+        assert await client.emit("get") == ""
+    assert [one for one in heard if one != "0{"] == ["40", "43"]
+
+
+async def test_who_has_ended_is_not_answered(a: Site) -> None:
+    """Though the WebSocket is still open, for its end has to wait for others."""
+    async with a.client("websocket", await a.visitor()) as client:
+        sid = await client.connect()
+        connection: Any = a.connection
+        connection.phase = Phase.ENDED
+        await a.sio._send_packet(connection.eio_sid, Packet(CONNECT, {"sid": sid}, "/chat"))
+        connection.phase = Phase.OPEN
+        assert await client.emit("get") == ""
+        assert [str(one)[:2] for one in client.packets].count("40") == 1
+
+
+async def test_a_subclass_may_have_its_websockets_compressed(
+    a: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the reference says; what Engine.IO sends is then compressed by Tornado."""
+    monkeypatch.setattr(await handler_of(a), "get_compression_options", lambda self: {})
+    headers = {
+        "Cookie": (await a.visitor()).header(),
+        "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits",
+    }
+    async with await WebSocketWire.open(a.url) as wire:
+        answer = await wire.upgrade(TARGET, headers)
+        assert "permessage-deflate" in answer.headers["Sec-WebSocket-Extensions"]
+        (head,) = await wire.reader.readexactly(1)
+        assert head == 0xC1  # a whole text message, RSV1: RFC 7692, section 6
+
+
+async def test_a_subclass_may_say_something_itself(a: Site) -> None:
+    """And wait until it is sent, as in any handler of Tornado's."""
+    async with await WebSocketWire.open(a.url) as wire:
+        await wire.upgrade(TARGET, {"Cookie": (await a.visitor()).header()})
+        await wire.receive()
+        connection: Any = a.connection
+        (handler,) = connection.handlers
+        for said, binary, heard in (
+            ("text", False, "text"),
+            (b"text", False, "text"),
+            ("bytes", True, b"bytes"),
+            (b"bytes", True, b"bytes"),
+            ({"a": 1}, False, '{"a": 1}'),
+        ):
+            await handler.write_message(said, binary=binary)
+            assert await wire.receive() == heard

@@ -8,6 +8,7 @@ from tests.support.mutants import Mutant
 
 EXPRESS = "tests/integration/test_socket_express.py::"
 WAITS = EXPRESS + "test_nothing_overtakes_a_packet_that_waits"
+FRAMES = "tests/integration/test_socket_frames.py::"
 LISTENS = EXPRESS + "test_who_listens_in_hears_everything"
 
 #: What is taken out: (file, snippet, what it becomes, the test that fails).
@@ -66,6 +67,48 @@ TABLE = {
         "or not self.manager.is_connected(sid, namespace)",
         "or False",
         EXPRESS + "test_who_is_being_disconnected_is_not_heard",
+    ),
+    "who has ended is answered": (
+        "socketio_express.py",
+        "                and connection.phase is Phase.OPEN\n                and wire",
+        "                and wire",
+        FRAMES + "test_who_has_ended_is_not_answered",
+    ),
+    "the log of Engine.IO misses an answer": (
+        "socketio_wire.py",
+        "        or eio.logger.isEnabledFor(logging.INFO)\n",
+        "",
+        FRAMES + "test_a_connect_is_answered_by_the_short_way[logged-websocket]",
+    ),
+    "a tracing tool misses an answer": (
+        "socketio_express.py",
+        'and getattr(super(Admission, self)._send_packet, "__func__", None) is _SEND',
+        "and True",
+        FRAMES + "test_who_listens_to_what_is_said_hears_it_all[server]",
+    ),
+    "a subclass of the handler misses an answer": (
+        "socketio_wire.py",
+        "        or type(handlers[0]).write_message is not Frames.write_message\n",
+        "",
+        FRAMES + "test_who_listens_to_what_is_said_hears_it_all[websocket]",
+    ),
+    "nothing is compressed": (
+        "frames.py",
+        "self.get_compression_options() is None and type",
+        "type",
+        FRAMES + "test_a_subclass_may_have_its_websockets_compressed",
+    ),
+    "bytes are sent as what they are": (
+        "frames.py",
+        " and type(message) is (bytes if binary else str):",
+        ":",
+        FRAMES + "test_a_subclass_may_say_something_itself",
+    ),
+    "many frames of one read are handled in one turn": (
+        "frames.py",
+        "            return turn\n",
+        "            return None\n",
+        FRAMES + "test_others_have_a_turn_between_two_frames_of_one_read",
     ),
     "a flood is handled all at once": (
         "socketio_express.py",

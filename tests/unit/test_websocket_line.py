@@ -21,7 +21,8 @@ class Talker(WebSocketHandler):
 
     def on_message(self, message: str | bytes) -> None:
         """Say it all."""
-        self.answers.append(websocket_line.send(self, self.messages, last=self.last))
+        sent = websocket_line.send(self, self.messages, last=self.last)
+        self.answers.append(sent is not None)
         if self.last:
             self.close()
 
@@ -62,9 +63,9 @@ async def test_nothing_is_written_to_a_websocket_that_closes() -> None:
         def on_message(self, message: str | bytes) -> None:
             assert self.ws_connection is not None
             self.ws_connection.close()
-            self.answers.append(websocket_line.send(self, self.messages))
+            self.answers.append(websocket_line.send(self, self.messages) is not None)
             self.close()
-            self.answers.append(websocket_line.send(self, self.messages))
+            self.answers.append(websocket_line.send(self, self.messages) is not None)
 
     assert await said(Closed) == [None]
     assert Closed.answers == [False, False]
