@@ -47,7 +47,7 @@ class Agenda:
         a deadline, else anything.
         """
         known = self._named.get(id)
-        if known not in FINAL and (known is None or reason != "rotated"):
+        if known not in FINAL and (not known or reason != "rotated"):
             self._named[id] = reason
 
     def add_all(self, ids: list[str], *, renew: bool) -> None:
@@ -59,7 +59,7 @@ class Agenda:
             self.renew = set()
 
     def take(self) -> tuple[list[str], list[str]]:
-        """Return the ids of the next question, and the reason for each."""
+        """Return the ids of the next question, and the reason for each; "": it is of a reload."""
         named, rest = self._named, self._all
         ids = list(islice(named, _BATCH // 2 if rest else _BATCH))
         reasons = [named.pop(id) for id in ids]
@@ -69,7 +69,7 @@ class Agenda:
             if self._renews:
                 self.renew.update(some)
             ids += some
-            reasons += ["expired"] * len(some)
+            reasons += [""] * len(some)
         return ids, reasons
 
     def put_back(self, ids: Iterable[str], reasons: Iterable[str]) -> None:

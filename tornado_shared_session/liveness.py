@@ -18,7 +18,8 @@ from .policy import Policy
 from .record import Delta, Peek
 from .session import Session
 
-_NOTICE_GRACE = 0.1  # seconds for the notice that says why a record is gone
+#: Seconds for the notice that says why a record is gone.
+NOTICE_GRACE = 0.1
 _RENEWED = 50  # sessions that are renewed in one turn of the loop
 
 
@@ -55,7 +56,7 @@ async def reload(manager: SessionManager, connection: Connection) -> Session | N
         # The notice that says why may be on its way, and decides whether
         # the client should come back.
         later = asyncio.get_running_loop().call_later
-        later(_NOTICE_GRACE, _end_of, manager, connection, id)
+        later(NOTICE_GRACE, _end_of, manager, connection, id)
     return None
 
 

@@ -120,10 +120,7 @@ class Watcher:
 
     def notice(self, notice: Notice) -> None:
         """Look at the sessions that a notice names."""
-        connections = self._manager.connections
-        for id in notice.ids if notice.reason else ():
-            if id in connections:
-                self._ask(id, notice.reason)
+        self._ask_those(notice.ids if notice.reason else (), notice.reason)
 
     def health(self) -> Mapping[str, Any]:
         """Say whether notices are heard: the channel is subscribed, and not found deaf since."""
@@ -171,6 +168,13 @@ class Watcher:
         self._due.add(id, reason)
         self._wake.set()
 
+    def _ask_those(self, ids: Iterable[str], reason: str) -> None:
+        """Ask about those of some sessions that have a connection here."""
+        connections = self._manager.connections
+        for id in ids:
+            if id in connections:
+                self._ask(id, reason)
+
     async def look(self, ids: Iterable[str], reason: str = "expired") -> None:
         """Ask the store about sessions that have a connection here, and act on the answer.
 
@@ -181,8 +185,7 @@ class Watcher:
         look = _Look({id for id in ids if id in connections})
         if not look.ids:
             return
-        for id in look.ids:
-            self._ask(id, reason)
+        self._ask_those(look.ids, reason)
         self._waiting.append(look)
         try:
             await look.done.wait()
@@ -234,13 +237,16 @@ class Watcher:
         now, connections = time.monotonic(), self._manager.connections
         for connection, generation in connections.verified(ids, peeks, now):
             self._outdated(connection, generation)
-        gone, old = [], []
+        gone, unsaid, old = [], [], []
         times: dict[str, float] = {}  # when to look again
         soon, least = now + _MARGIN, liveness.renewed_at(self._manager.policy)
         known, renew = connections.known, self._due.renew
         for id, reason, peek in zip(ids, reasons, peeks, strict=True):
             if peek is None:
-                gone.append((id, reason))
+                if reason:
+                    gone.append((id, reason))
+                else:
+                    unsaid.append(id)
                 continue
             _, ttl, provisional, _ = peek
             if ttl:  # else nobody knows when: it has no time to live
@@ -251,6 +257,14 @@ class Watcher:
             if known and id in known:
                 known[id].peeked(peek, asked)
         self._expect(times)
+        for id in unsaid:
+            if id in known:
+                known[id].forget()
+        if unsaid:
+            # The notice that says why may be on its way. After that they are asked about again,
+            # and end.
+            later = asyncio.get_running_loop().call_later
+            later(liveness.NOTICE_GRACE, self._ask_those, unsaid, "expired")
         for number, (id, reason) in enumerate(gone):
             if number % _CLOSED == 0:
                 await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from tests.support.sites import HeldLoad, session_id, until
 from tests.support.streams import Site, Stream, site
 from tornado_shared_session.connections import Phase
 from tornado_shared_session.testing import RedisServer
+from tornado_shared_session.watcher import watch
 
 APP = "tests.apps.streams"
 RELOAD_ALONE: dict[str, Any] = {"no_notices": True, "no_deadlines": True, "reload_interval": 1}
@@ -194,7 +195,9 @@ async def test_a_handler_may_end_its_own_session(
     async with site(redis=redis_url, prefix=prefix) as a:
         a.streams.app.add_handlers(r".*", [(r"/farewell", Farewell)])
         jar = await a.visitor()
-        # The notice comes back from Redis when it likes; it is not to end the stream here.
+        # Neither the look that comes with the subscription nor the notice, which comes back
+        # from Redis when it likes, is to end the stream here.
+        await until(lambda: watch(a.manager).health()["notices"])
         monkeypatch.setattr(a.manager.store, "publish", AsyncMock())
         async with await Stream.begin(a.url, "/farewell", jar) as stream:
             await a.heard("destroyed")

@@ -13,7 +13,7 @@ from tests.apps.shared_events import Shared
 from tests.support.sites import HeldLoad, Site, raw_redis, site, until
 from tests.support.tokens import ask, bearer, enter, id_of, logged_in, token_of, whoami
 from tornado_shared_session import StoreError
-from tornado_shared_session.liveness import _NOTICE_GRACE
+from tornado_shared_session.liveness import NOTICE_GRACE
 from tornado_shared_session.testing import HTTPTestClient
 
 CREDENTIALS = "token"  # of `a`, the application
@@ -190,7 +190,7 @@ async def test_who_leaves_a_session_that_is_gone_stays(redis_url: str, prefix: s
             await redis.delete(f"{prefix}s:{id_of(a, gone)}")
             await client.emit("set", "note", "x", ack=False)
             assert await ask(client, {"token": token}) == (token, "")
-            await asyncio.sleep(2 * _NOTICE_GRACE)  # time itself: longer than its grace
+            await asyncio.sleep(2 * NOTICE_GRACE)  # time itself: longer than its grace
             assert await client.emit("get") == "mine"
 
 

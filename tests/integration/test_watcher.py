@@ -209,14 +209,14 @@ async def test_a_watcher_that_starts_again_watches_again(
 async def test_why_a_session_ended_is_heard_while_the_store_answers(
     redis_url: str, prefix: str
 ) -> None:
-    """The reload found it gone, and the notice that says why came before it acted (R12)."""
+    """A deadline was looked at, and the notice that says why came before the answer (R12)."""
     async with site(redis=redis_url, prefix=prefix) as a:
         async with a.client("websocket", await a.visitor()) as client:
             await client.connect()
             id = a.connection.id
             await a.manager.store.delete(id)
             peek = HeldPeek(a.manager)
-            a.watcher._ask_all()  # as the reload does
+            a.watcher._ask(id, "expired")  # as when its deadline comes
             await peek.reached()
             a.watcher.notice(Notice("logged_out", (id,)))
             peek.go.set()

@@ -68,6 +68,18 @@ TABLE = {
         "        if False:\n            return False, None",
         RACES + "test_an_event_whose_turn_comes_after_the_end_runs_no_handler[polling]",
     ),
+    "reload: it does not wait for who says why": (
+        "watcher.py",
+        "                if reason:\n",
+        "                if True:\n",
+        RACES + "test_a_reload_that_comes_before_a_notice_waits_for_it",
+    ),
+    "reload: what nobody says is not asked about again": (
+        "watcher.py",
+        "later(liveness.NOTICE_GRACE, self._ask_those, unsaid",
+        "later(liveness.NOTICE_GRACE, self._ask_those, []",
+        "tests/unit/test_watcher.py::test_one_answer_about_sessions_of_every_kind",
+    ),
     "poll: a connection that is being closed goes on": (
         "connections.py",
         "        self.phase = Phase.ENDED\n        self.reason = reason\n",
