@@ -92,7 +92,6 @@ class Express(Tokens):
             if (
                 connection is not None
                 and connection.handlers  # else it polls
-                and connection.phase is Phase.OPEN
                 and wire.write(self.eio, connection, "4" + pkt.encode())
             ):
                 return
@@ -113,7 +112,7 @@ class Express(Tokens):
             answer: list[Any] = []
         else:
             answer = list(result) if isinstance(result, tuple) else [result]
-        if connection.phase is Phase.OPEN and not connection.withheld:
+        if not connection.withheld:
             try:
                 said = wire.encode(answer)
             except TypeError:

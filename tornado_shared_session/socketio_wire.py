@@ -21,6 +21,7 @@ import engineio.json
 from engineio.async_socket import AsyncSocket
 
 from . import websocket_line
+from .connections import Phase
 from .frames import Frames
 from .limits import unsent
 from .transport import SocketConnection
@@ -62,11 +63,12 @@ def read(text: str) -> tuple[str, int | None, list[Any]] | None:
 
 
 def write(eio: Any, connection: SocketConnection, text: str) -> bool:
-    """Write a packet to the client's WebSocket, if nothing waits to be sent before it."""
+    """Write a packet to an open connection's WebSocket, if nothing waits to be sent before it."""
     socket = eio.sockets.get(connection.eio_sid)
     handlers = connection.handlers
     if (
         socket is None
+        or connection.phase is not Phase.OPEN
         or len(handlers) != 1
         or not socket.upgraded
         or socket.upgrading

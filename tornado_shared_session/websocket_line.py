@@ -1,8 +1,9 @@
 """Frames of a WebSocket, as many as there are in one piece.
 
 Tornado sends each frame by itself, and each costs a task and a call of
-the kernel, which are more than all the rest of it. Frames are as in RFC 6455, section
-5.2: those of a server are not masked, and these are not compressed.
+the kernel, which are more than all the rest of it. Frames are as in RFC
+6455, section 5.2: those of a server are not masked, and these are not
+compressed.
 """
 
 from __future__ import annotations

@@ -69,9 +69,9 @@ TABLE = {
         EXPRESS + "test_who_is_being_disconnected_is_not_heard",
     ),
     "who has ended is answered": (
-        "socketio_express.py",
-        "                and connection.phase is Phase.OPEN\n                and wire",
-        "                and wire",
+        "socketio_wire.py",
+        "        or connection.phase is not Phase.OPEN\n",
+        "",
         FRAMES + "test_who_has_ended_is_not_answered",
     ),
     "the log of Engine.IO misses an answer": (
