@@ -130,6 +130,7 @@ async def test_a_refused_write_is_one_error_and_changes_nothing(prefix: str) -> 
         record = await store.load(id)
         assert record is not None
         assert len(record.values) == record.version
+        await store.commit(Delta(id, 1, 0, delete=(b"a",)))
         await store.commit(Delta(id, 1, 0, clear=True))
         await store.commit(Delta(id, 1, 0, set={b"a": b"1"}))
         await store.close()

@@ -87,6 +87,18 @@ MUTANTS = {
         "if first <= last then redis.call(command, key, unpack(ARGV, first, last)) end",
         REDIS + "test_thousands_of_keys_in_one_delta[resp3]",
     ),
+    "Redis: what the first call has no room for is lost": Broken(
+        "stores/redis_scripts.py",
+        "slices('HSET', key, 1008, last)",
+        "slices('HSET', key, 1010, last)",
+        REDIS + "test_thousands_of_keys_in_one_delta[resp3]",
+    ),
+    "Redis: deleting needs room": Broken(
+        "stores/redis_scripts.py",
+        "slices('HDEL', key, last + 1, #ARGV)\n",
+        "redis.call('HSET', key, '\\255v', version)\nslices('HDEL', key, last + 1, #ARGV)\n",
+        FAULTS + "test_a_refused_write_is_one_error_and_changes_nothing",
+    ),
     "Redis: anybody's session can be deleted": Broken(
         "stores/redis_scripts.py",
         "if ARGV[2] ~= '' and b[2] ~= ARGV[2] then return {GONE} end",
