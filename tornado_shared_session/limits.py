@@ -66,8 +66,9 @@ class SizeLimits:
                 raise _too_large(name, f"{len(data)} bytes, max_value_size is {self.value}")
             old = stored.get(name)
             grown += len(data) + len(name) if old is None else len(data) - len(old)
-        for name in {key.encode() for key in deleted} & stored.keys():
-            grown -= len(name) + len(stored[name])
+        if deleted:
+            for name in {key.encode() for key in deleted} & stored.keys():
+                grown -= len(name) + len(stored[name])
         if grown > 0:
             size = grown + sum(map(len, stored)) + sum(map(len, stored.values()))
             if size > self.session:
