@@ -1,8 +1,11 @@
 """What may be spent, and the verdict on what was.
 
 Bounds in microseconds were set on one machine, where a page of bare
-Tornado took 120 us and an event of bare python-socketio 98 us. A figure
-is scaled by what these two took in the same run before it is judged.
+Tornado took 120 us and an event of bare python-socketio 98 us, and a
+lonely client of bare Tornado waited 116 us. A figure is scaled by what
+these took in the same run before it is judged: processor time by
+processor time, and waiting, which is mostly processes that wake each
+other up, by waiting.
 """
 
 from __future__ import annotations
@@ -35,10 +38,14 @@ class Bound:
 
 
 SCALES = {
-    "http": ("http-read-32-80B", "bare", 120.0),
-    "socketio": ("event-write-64-80B", "sio-bare", 98.0),
+    "http": ("http-read-32-80B", "bare", "cpu_us", 120.0),
+    "socketio": ("event-write-64-80B", "sio-bare", "cpu_us", 98.0),
+    "p50": ("http-read-1-80B", "bare", "p50_us", 116.0),
 }
-"""What a family's microseconds are scaled by: row, subject, and what it took there."""
+"""What microseconds of a family, or of waiting, are scaled by.
+
+Row, subject, what of it, and how much that was there.
+"""
 
 
 def _against_peers() -> Iterator[Bound]:
@@ -97,11 +104,11 @@ def _row(name: str) -> Row:
     return next(row for row in ROWS if row.name == name)
 
 
-def scale(samples: Samples, family: str) -> float | None:
+def scale(samples: Samples, of: str) -> float | None:
     """Return by what microseconds of this run are multiplied; None: not measured."""
-    row, name, reference = SCALES[family]
+    row, name, what, reference = SCALES[of]
     taken = samples.get(Cell(_row(row), subject(name)))
-    return reference / median(s.cpu_us for s in taken) if taken else None
+    return reference / median(getattr(s, what) for s in taken) if taken else None
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,8 @@ def judge(samples: Samples, bound: Bound, left_out: dict[str, str]) -> Judged:
             measured = median(s.commands for s in taken)
     if bound.kind in ("ratio", "commands"):
         return Judged(bound, measured, measured)
-    return Judged(bound, measured, measured * (scale(samples, cell.row.family) or 1.0))
+    of = "p50" if bound.kind == "p50" else cell.row.family
+    return Judged(bound, measured, measured * (scale(samples, of) or 1.0))
 
 
 def verdict(samples: Samples, left_out: dict[str, str]) -> tuple[bool, str]:
@@ -186,11 +194,12 @@ def verdict(samples: Samples, left_out: dict[str, str]) -> tuple[bool, str]:
 def scales(samples: Samples) -> str:
     """Tell what the microseconds were scaled by."""
     parts = []
-    for family, (row, name, reference) in SCALES.items():
-        factor = scale(samples, family)
+    for of, (row, name, what, reference) in SCALES.items():
+        factor = scale(samples, of)
         if factor is not None:
+            waits = " waits" if what == "p50_us" else ""
             parts.append(
-                f"{subject(name).title} on `{row}`: {reference / factor:.1f} us here, "
+                f"{subject(name).title} on `{row}`{waits}: {reference / factor:.1f} us here, "
                 f"{reference:.0f} us where the bounds were set, factor {factor:.2f}"
             )
     return "; ".join(parts) or "not scaled: the bare rows were not measured"

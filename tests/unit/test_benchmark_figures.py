@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def sample(cpu: float, rate: float = 1000.0) -> Sample:
     return Sample(cpu, 5.0, 2.0, rate, 100.0, 200.0, 50)
 
 
-READ = "http-read-32-80B"
+READ, LONELY = "http-read-32-80B", "http-read-1-80B"
 BARE, OURS = cell(READ, "bare"), cell(READ, "library")
 NODE, EXPRESS = cell(READ, "express-bare"), cell(READ, "express")
 
@@ -53,7 +54,16 @@ def test_microseconds_are_scaled_by_the_bare_framework(samples: Samples) -> None
     assert not judge(samples, Bound("added", READ, "library", 19.0), {}).holds
     redis = judge(samples, Bound("redis", READ, "library", 2.0), {})
     assert (redis.measured, redis.scaled, redis.word) == (5, 2.5, "OVER")
-    assert judge(samples, Bound("p50", READ, "library", 50.0), {}).holds
+
+
+def test_waiting_is_scaled_by_the_wait_of_a_lonely_client(samples: Samples) -> None:
+    """Of the bare framework, who waited 116 us where the bound was set."""
+    bound = Bound("p50", LONELY, "library", 255.0)
+    for name, waited in ("bare", 232.0), ("library", 500.0):
+        samples[cell(LONELY, name)] = [replace(sample(240), p50_us=waited)]
+    judged = judge(samples, bound, {})
+    assert (judged.measured, judged.scaled, judged.holds) == (500, 250, True)
+    assert "`http-read-1-80B` waits: 232.0 us here, 116 us" in bounds.scales(samples)
 
 
 def test_ratios_and_commands_are_judged_as_measured(samples: Samples) -> None:
