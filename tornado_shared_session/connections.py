@@ -207,6 +207,14 @@ class Connections:
                     others.append((connection, generation))
         return others
 
+    def doubt(self, ids: Iterable[str], deadline: float) -> None:
+        """Rely on nothing known of sessions that are gone, though nobody has said why yet."""
+        for id in ids:
+            if id in self.known:
+                self.known[id].forget()
+            for connection in self.of(id):
+                connection.deadline = deadline
+
     def add(self, connection: Connection) -> None:
         """Enter a connection; twice is harmless."""
         some = self._by_id.setdefault(connection.id, connection)

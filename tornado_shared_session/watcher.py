@@ -33,6 +33,7 @@ from .record import Peek
 _CLOSED = 20  # that may end before others have a turn
 _PACE = 0.005  # seconds between two questions, so that a flood of notices is a few
 _RETRY = 0.5  # seconds until a store that failed is asked again
+_UNSAID = ("", "rotated")  # reasons that do not tell why a session is gone
 _MARGIN = 0.005  # a deadline is looked at this much after it, for Redis counts in ms
 
 
@@ -243,10 +244,10 @@ class Watcher:
         known, renew = connections.known, self._due.renew
         for id, reason, peek in zip(ids, reasons, peeks, strict=True):
             if peek is None:
-                if reason:
-                    gone.append((id, reason))
-                else:
+                if reason in _UNSAID:
                     unsaid.append(id)
+                else:
+                    gone.append((id, reason))
                 continue
             _, ttl, provisional, _ = peek
             if ttl:  # else nobody knows when: it has no time to live
@@ -257,12 +258,10 @@ class Watcher:
             if known and id in known:
                 known[id].peeked(peek, asked)
         self._expect(times)
-        for id in unsaid:
-            if id in known:
-                known[id].forget()
         if unsaid:
             # The notice that says why may be on its way. After that they are asked about again,
-            # and end.
+            # and end; they do as well if the store has no answer then.
+            connections.doubt(unsaid, now - self._manager.policy.max_unverified)
             later = asyncio.get_running_loop().call_later
             later(liveness.NOTICE_GRACE, self._ask_those, unsaid, "expired")
         for number, (id, reason) in enumerate(gone):
@@ -274,8 +273,7 @@ class Watcher:
     def _end(self, id: str, reason: str) -> None:
         """A session is gone; `reason` is why, as far as it was known when the store was asked."""
         heard = self._due.named(id)  # meanwhile: why it is gone
-        gone = heard if heard in FINAL else reason
-        self._manager.connections.end(id, gone if gone != "rotated" else "expired")
+        self._manager.connections.end(id, heard if heard in FINAL else reason)
 
     def _outdated(self, connection: Connection, generation: int) -> None:
         """A session lives, but a connection of it may rely on a credential that it has no more."""

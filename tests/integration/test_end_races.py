@@ -21,11 +21,9 @@ from tests.support.sites import (
     session_id,
     site,
     status_of,
-    until,
 )
 from tornado_shared_session.closings import Closing, Closings
 from tornado_shared_session.connections import Phase
-from tornado_shared_session.notices import Notice
 from tornado_shared_session.testing import ConnectionLost, CookieJar, HandshakeRefused
 from tornado_shared_session.testing.wire import Wire
 
@@ -273,16 +271,3 @@ async def test_an_event_whose_turn_comes_after_the_end_runs_no_handler(
             await client.wait_transport_closed()
         await a.empty()
         assert not ran
-
-
-async def test_a_reload_that_comes_before_a_notice_waits_for_it(a: Site) -> None:
-    """It finds the session gone, and nothing has said why yet (R12)."""
-    async with a.client("websocket", await a.visitor()) as client:
-        await client.connect()
-        id = a.connection.id
-        await a.manager.store.delete(id)
-        a.watcher._ask_all()  # as the reload does
-        await until(lambda: not a.watcher._due)
-        await a.manager.store.peek([id])  # the watcher has its answer before this
-        a.watcher.notice(Notice("logged_out", (id,)))
-        assert await client.wait_for("session_ended") == {"reason": "logged_out"}

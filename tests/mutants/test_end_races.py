@@ -7,6 +7,8 @@ import pytest
 from tests.support.mutants import Mutant
 
 RACES = "tests/integration/test_end_races.py::"
+UNIT = "tests/unit/test_watcher.py::"
+UNSAID = "tests/integration/test_end_unsaid.py::"
 UNREAD = "tests/integration/test_end_unread.py::"
 ROTATION = "tests/integration/test_socket_rotation.py::"
 UNOPENED = "test_a_websocket_that_ends_before_it_opens_hears_nothing"
@@ -70,15 +72,33 @@ TABLE = {
     ),
     "reload: it does not wait for who says why": (
         "watcher.py",
-        "                if reason:\n",
-        "                if True:\n",
-        RACES + "test_a_reload_that_comes_before_a_notice_waits_for_it",
+        "                if reason in _UNSAID:\n",
+        "                if False:\n",
+        UNSAID + "test_a_question_that_comes_before_a_notice_waits_for_it[reload]",
     ),
     "reload: what nobody says is not asked about again": (
         "watcher.py",
         "later(liveness.NOTICE_GRACE, self._ask_those, unsaid",
         "later(liveness.NOTICE_GRACE, self._ask_those, []",
-        "tests/unit/test_watcher.py::test_one_answer_about_sessions_of_every_kind",
+        UNIT + "test_one_answer_about_sessions_of_every_kind",
+    ),
+    "reload: a rotation tells why it is gone": (
+        "watcher.py",
+        "reason in _UNSAID",
+        "not reason",
+        UNSAID + "test_a_question_that_comes_before_a_notice_waits_for_it[rotated]",
+    ),
+    "reload: an event relies on what is gone": (
+        "connections.py",
+        "                self.known[id].forget()\n            for connection",
+        "                pass\n            for connection",
+        UNSAID + "test_an_event_relies_on_nothing_that_a_reload_found_gone",
+    ),
+    "reload: it forgets what it found if the store fails then": (
+        "connections.py",
+        "                connection.deadline = deadline\n",
+        "                pass\n",
+        UNIT + "test_what_was_found_gone_ends_though_the_store_fails_then",
     ),
     "poll: a connection that is being closed goes on": (
         "connections.py",

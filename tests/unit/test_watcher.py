@@ -47,6 +47,8 @@ async def test_a_stop_between_many_closings_leaves_nothing_half_begun() -> None:
         await asyncio.sleep(0)  # its first look, at nothing
         for id in (left, *(generate_id() for _ in range(60))):
             manager.connections.add(Noted(id, closed))
+            if id != left:
+                watcher._ask(id, "expired")
         watcher._ask_all(renew=True)
         await closed.wait()
         await watcher.stop()
@@ -143,6 +145,29 @@ async def test_an_outage_ends_all_that_is_long_due_and_little_of_it_in_one_turn(
         assert store.asked == [500]
         assert most <= 20
         assert all(one.phase is Phase.OPEN for one in connections if one.deadline >= now)
+
+
+async def test_what_was_found_gone_ends_though_the_store_fails_then() -> None:
+    """It waited for the notice that says why, not for the store (R2)."""
+    store = Counted()
+    async with SessionManager(store) as manager:
+        watcher = watch(manager)
+        await asyncio.sleep(0)  # its first look, at nothing
+        (one,) = opened(manager, 1)
+        one.deadline = time.monotonic() + 1800
+        answers: list[Peek | StoreError | None] = [None, StoreError("down")]
+
+        async def failing(ids: Sequence[str]) -> list[Peek | None]:
+            answer = answers.pop(0)
+            if isinstance(answer, StoreError):
+                raise answer
+            return [answer]
+
+        store.peek = failing  # type: ignore[method-assign]  # from here on
+        watcher._ask_all(renew=True)
+        async with asyncio.timeout(5):
+            await one._closed.wait()
+        assert (one.reason, answers) == ("expired", [])
 
 
 async def test_one_answer_about_sessions_of_every_kind() -> None:
