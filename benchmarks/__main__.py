@@ -18,8 +18,8 @@ from .results_file import Results, machine, now, write
 from .run import LeftOut, run
 
 RESULTS = Path(__file__).parent / "results"
-FULL = (7, Pace(seconds=0.3, warm_up=0.05, compile=3.0))
-QUICK = (2, Pace(seconds=0.07, warm_up=0.02, compile=0.2))
+FULL = (7, Pace(seconds=0.1, turns=5, warm_up=0.05, compile=3.0))
+QUICK = (2, Pace(seconds=0.035, turns=2, warm_up=0.02, compile=0.2))
 QUICK_LIVE = "ends-one|ends-many|reload-entries|memory-resident"
 
 

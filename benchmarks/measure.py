@@ -1,4 +1,9 @@
-"""One measurement: one subject, one row, one round.
+"""One round of a row: some subjects, by turns.
+
+A neighbour on a shared machine makes a second half as slow again, and
+not the next. Turns of a tenth of one hit those that are compared alike:
+what is added to a page varies by 14 us then from round to round, and by
+50 where each is measured in one go (on a busy machine, 0.3 s of each).
 
 The sessions are new each time, so that a measurement does not depend on
 the ones before it, and beginning them is not counted.
@@ -7,6 +12,8 @@ the ones before it, and beginning them is not counted.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -29,13 +36,15 @@ REQUESTS = {
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a measurement lasts; whichever limit is met first.
+    """How long a measurement lasts.
 
-    ``compile`` is how long each kind of request is sent beforehand to a
-    server that compiles what it runs often.
+    ``turns`` is how many of ``seconds`` each; one also ends after so many
+    ``operations``. ``compile`` is how long each kind of request is sent
+    beforehand to a server that compiles what it runs often.
     """
 
     seconds: float
+    turns: int
     warm_up: float
     compile: float
     operations: int = 20_000
@@ -99,50 +108,102 @@ async def _drive(
     return sum(len(lane.latencies) for lane in lanes)
 
 
-async def measure(cell: Cell, server: Server, redis: RedisMeter, pace: Pace) -> Sample:
-    """Measure a cell once.
+class Measurement:
+    """A cell under measurement: set up, driven when it is its turn, verified."""
 
-    Raises:
-        WrongAnswerError: an answer, or a counter stored in the end, was
-            wrong.
-    """
-    row = cell.row
-    begin = HttpLane.request("POST", f"/seed/{row.size}")
-    cookies = [answer.cookie for answer in await server.ask_all([begin] * row.connections)]
-    lanes: list[AnyLane] = []
-    try:
-        for cookie in cookies:
-            lanes.append(await _lane(server, row, cookie))
-        expects = [_expect(cell, SEED_COUNT) for _ in lanes]
-        warm = await _drive(lanes, expects, pace.warm_up, pace.operations)
-        commands, redis_cpu = redis.commands(), redis.seconds()
-        cpu, start = server.cpu(), perf_counter()
-        done = await _drive(lanes, expects, pace.seconds, pace.operations)
-        elapsed = perf_counter() - start
-        cpu = server.cpu() - cpu
-        redis_cpu = redis.seconds() - redis_cpu
-        commands = redis.commands() - commands
+    def __init__(self, cell: Cell, server: Server, redis: RedisMeter, operations: int) -> None:
+        self.cell = cell
+        self._server, self._redis, self._operations = server, redis, operations
+        self._cookies: list[str] = []
+        self._lanes: list[AnyLane] = []
+        self._expects: list[Expect] = []
+        self._latencies: list[float] = []
+        self._warm = self._commands = 0
+        self._cpu = self._redis_cpu = self._elapsed = 0.0
+
+    async def begin(self, warm_up: float) -> None:
+        """Open the connections, each with a session of its own, and use them for a while."""
+        row = self.cell.row
+        begin = HttpLane.request("POST", f"/seed/{row.size}")
+        answers = await self._server.ask_all([begin] * row.connections)
+        self._cookies = [answer.cookie for answer in answers]
+        for cookie in self._cookies:
+            self._lanes.append(await _lane(self._server, row, cookie))
+        self._expects = [_expect(self.cell, SEED_COUNT) for _ in self._lanes]
+        self._warm = await _drive(self._lanes, self._expects, warm_up, self._operations)
+
+    async def turn(self, seconds: float) -> None:
+        """Drive all connections for a while."""
+        commands, redis_cpu = self._redis.commands(), self._redis.seconds()
+        cpu, start = self._server.cpu(), perf_counter()
+        await _drive(self._lanes, self._expects, seconds, self._operations)
+        self._elapsed += perf_counter() - start
+        self._cpu += self._server.cpu() - cpu
+        self._redis_cpu += self._redis.seconds() - redis_cpu
+        self._commands += self._redis.commands() - commands
+        self._latencies += [second for lane in self._lanes for second in lane.latencies]
+
+    async def end(self) -> Sample:
+        """Verify what the clients have been told, and what is stored."""
         await asyncio.gather(
             *(
                 lane.check(expect)
-                for lane, expect in zip(lanes, expects, strict=True)
+                for lane, expect in zip(self._lanes, self._expects, strict=True)
                 if isinstance(lane, ConnectLane)
             )
         )
-        await _verify(cell, server, cookies, expects, warm + done)
-    finally:
-        for lane in lanes:
+        done, latencies = len(self._latencies), sorted(self._latencies)
+        await _verify(self.cell, self._server, self._cookies, self._expects, self._warm + done)
+        return Sample(
+            cpu_us=self._cpu / done * 1e6,
+            redis_us=self._redis_cpu / done * 1e6,
+            commands=self._commands / done,
+            per_second=done / self._elapsed,
+            p50_us=percentile(latencies, 0.50) * 1e6,
+            p99_us=percentile(latencies, 0.99) * 1e6,
+            operations=done,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        for lane in self._lanes:
             lane.close()
-    latencies = sorted(second for lane in lanes for second in lane.latencies)
-    return Sample(
-        cpu_us=cpu / done * 1e6,
-        redis_us=redis_cpu / done * 1e6,
-        commands=commands / done,
-        per_second=done / elapsed,
-        p50_us=percentile(latencies, 0.50) * 1e6,
-        p99_us=percentile(latencies, 0.99) * 1e6,
-        operations=done,
-    )
+
+
+async def measure(
+    servers: Mapping[Cell, Server], redis: RedisMeter, pace: Pace
+) -> dict[Cell, Sample]:
+    """Measure cells of one row, by turns.
+
+    Raises:
+        WrongAnswerError: an answer, or a counter stored in the end, was
+            wrong; the message names the cell.
+    """
+    some = [Measurement(cell, server, redis, pace.operations) for cell, server in servers.items()]
+    samples = {}
+    try:
+        for one in some:
+            with _named(one.cell):
+                await one.begin(pace.warm_up)
+        for _ in range(pace.turns):
+            for one in some:
+                with _named(one.cell):
+                    await one.turn(pace.seconds)
+        for one in some:
+            with _named(one.cell):
+                samples[one.cell] = await one.end()
+    finally:
+        for one in some:
+            one.close()
+    return samples
+
+
+@contextmanager
+def _named(cell: Cell) -> Iterator[None]:
+    try:
+        yield
+    except WrongAnswerError as error:
+        raise WrongAnswerError(f"{cell.label}: {error}") from error
 
 
 async def _verify(

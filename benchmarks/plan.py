@@ -41,6 +41,11 @@ class Subject:
         return self.runtime
 
     @property
+    def bare(self) -> str:
+        """The name of its bare framework, which may be itself."""
+        return self.base or self.name
+
+    @property
     def per_session(self) -> bool:
         """Whether each client has a counter of its own."""
         return bool(self.base)

@@ -13,9 +13,8 @@ from tornado_shared_session.testing.redis_server import RedisServer
 
 from .clocks import RedisMeter
 from .installs import InstallError, install
-from .lanes import WrongAnswerError
 from .measure import Pace, Sample, measure
-from .plan import Cell, Subject
+from .plan import Cell, Row, Subject
 from .processes import Server, pin, run_server
 
 Samples = dict[Cell, list[Sample]]
@@ -126,17 +125,18 @@ class Family:
 async def run(
     cells: list[Cell], rounds: int, pace: Pace, left_out: LeftOut, profiles: dict[str, Path]
 ) -> Samples:
-    """Measure all cells, in rounds, and A/B within each row of a round.
+    """Measure all cells, in rounds; row by row in each, and A/B/A/B what is compared.
 
     The subjects are interleaved, rather than one after the other, so that
-    whatever the machine does besides hits all alike. Each round has new
-    processes, for the same code is faster or slower by a twentieth from
-    one to the next, depending on where its memory happens to be. Those
-    that compile what they run stay. ``profiles`` names the subjects to be
-    profiled, and where to.
+    whatever the machine does besides hits all alike; those on the same
+    framework by turns, see ``measure``. Each round has new processes, for
+    the same code is faster or slower by a twentieth from one to the next,
+    depending on where its memory happens to be. Those that compile what
+    they run stay. ``profiles`` names the subjects to be profiled, and
+    where to.
 
     Raises:
-        WrongAnswerError: see ``measure``; the message names the cell.
+        WrongAnswerError: see ``measure``.
         RuntimeError: Redis or a server of our own did not start.
     """
     cells = prepare(cells, left_out)
@@ -156,10 +156,12 @@ async def run(
                     async with AsyncExitStack() as stack:
                         new = await family.start(stack, left_out, staying=False)
                         progress.skip()
-                        for cell in left_out.without(chosen):
-                            sample = await _measured(cell, {**stay, **new}, meter, pace)
-                            samples.setdefault(cell, []).append(sample)
-                            progress.tell(cell, sample)
+                        servers = {**stay, **new}
+                        for _, some in groupby(left_out.without(chosen), key=_compared):
+                            by_cell = {cell: servers[cell.subject] for cell in some}
+                            for cell, sample in (await measure(by_cell, meter, pace)).items():
+                                samples.setdefault(cell, []).append(sample)
+                                progress.tell(cell, sample)
         meter.close()
     return {cell: samples[cell] for cell in left_out.without(cells)}  # in as many rounds each
 
@@ -174,13 +176,10 @@ async def _compile(
         if cell.subject.runtime == "node"
     }
     for cell in kinds.values():
-        await measure(cell, servers[cell.subject], meter, replace(pace, seconds=pace.compile))
+        long = replace(pace, seconds=pace.compile, turns=1)
+        await measure({cell: servers[cell.subject]}, meter, long)
 
 
-async def _measured(
-    cell: Cell, servers: dict[Subject, Server], meter: RedisMeter, pace: Pace
-) -> Sample:
-    try:
-        return await measure(cell, servers[cell.subject], meter, pace)
-    except WrongAnswerError as error:
-        raise WrongAnswerError(f"{cell.label}: {error}") from error
+def _compared(cell: Cell) -> tuple[Row, str]:
+    """Return what those that are measured by turns have in common."""
+    return cell.row, cell.subject.bare

@@ -6,15 +6,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks import clocks, run
 from benchmarks.installs import InstallError
-from benchmarks.measure import Pace, Sample
+from benchmarks.measure import Measurement, Pace, Sample, measure
 from benchmarks.plan import ROWS, SUBJECTS, Cell, Subject, select
 from benchmarks.processes import Server
 from benchmarks.run import LeftOut, prepare
@@ -138,9 +139,10 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Starts:
         starts.append(subject.name)
         yield Server(subject, len(starts))
 
-    async def measure(cell: Cell, server: Server, *args: object) -> Sample:
-        assert server.subject is cell.subject
-        return Sample(server._port, 0, 0, 0, 0, 0, 0)
+    async def measure(servers: Mapping[Cell, Server], *args: object) -> dict[Cell, Sample]:
+        assert all(server.subject is cell.subject for cell, server in servers.items())
+        assert len({(cell.row, cell.subject.bare) for cell in servers}) == 1
+        return {cell: Sample(one._port, 0, 0, 0, 0, 0, 0) for cell, one in servers.items()}
 
     monkeypatch.setattr(run, "prepare", lambda cells, left_out: cells)
     monkeypatch.setattr(run, "pin", lambda: 0)
@@ -151,7 +153,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Starts:
     return starts
 
 
-PACE = Pace(0.01, 0.01, 0.01)
+PACE = Pace(0.01, 1, 0.01, 0.01)
 
 
 async def test_each_round_has_processes_of_its_own(started: Starts) -> None:
@@ -190,3 +192,26 @@ async def test_a_server_of_our_own_that_does_not_start_ends_the_run(started: Sta
     started.works["library"] = 0
     with pytest.raises(RuntimeError, match="library did not start"):
         await run.run(select("http-read-32-80B / library$"), 1, PACE, LeftOut(), {})
+
+
+async def test_what_is_compared_is_measured_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A and B and A and B: a busy second of the machine is in both."""
+    done: list[str] = []
+
+    def step(name: str) -> Callable[..., Awaitable[Any]]:
+        async def noted(self: Measurement, *args: object) -> Any:
+            done.append(f"{name} {self.cell.subject.name}")
+
+        return noted
+
+    for name in ("begin", "turn", "end"):
+        monkeypatch.setattr(Measurement, name, step(name))
+    cells = select("http-read-32-80B / library$")
+    servers = {cell: Server(cell.subject, 0) for cell in cells}
+    samples = await measure(servers, NoRedis(), Pace(0.1, 3, 0.05, 0))  # type: ignore[arg-type]  # nobody asks it
+    assert done == [
+        *("begin bare", "begin library"),
+        *("turn bare", "turn library") * 3,
+        *("end bare", "end library"),
+    ]
+    assert list(samples) == cells
