@@ -62,8 +62,8 @@ TABLE = {
     ),
     "why a session ended comes too late": (
         "watcher.py",
-        "gone = heard if heard in FINAL else reason",
-        "gone = reason",
+        "end(id, heard if heard in FINAL else reason)",
+        "end(id, reason)",
         "tests/integration/test_watcher.py"
         "::test_why_a_session_ended_is_heard_while_the_store_answers",
     ),
