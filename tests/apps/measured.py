@@ -51,6 +51,15 @@ def resident() -> int:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def name(task: asyncio.Task[Any]) -> str:
+    """Name a task by its coroutine; one that handles a request, by the request too."""
+    coroutine: Any = task.get_coro()
+    if coroutine.__qualname__ != "RequestHandler._execute":
+        return str(coroutine.__qualname__)
+    request = coroutine.cr_frame.f_locals["self"].request
+    return f"{request.method} {request.uri}"
+
+
 class Vitals(tornado.web.RequestHandler):
     """Count what may leak."""
 
@@ -60,7 +69,7 @@ class Vitals(tornado.web.RequestHandler):
         assert isinstance(store, RedisStore)
         pool: Any = store._client.connection_pool
         gc.collect()
-        tasks = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]  # type: ignore[union-attr]  # all are coroutines
+        tasks = [name(task) for task in asyncio.all_tasks()]
         self.write(
             {
                 "counts": parts.counts(),
