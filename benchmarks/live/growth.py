@@ -124,7 +124,7 @@ async def reloads(quick: bool) -> list[Figure]:
 
 async def ends(quick: bool) -> list[Figure]:
     """Ends, with more and more connections in the other process."""
-    sizes, rounds = (SOCKETS[:-1], 2) if quick else (SOCKETS, 5)
+    sizes, rounds = (SOCKETS[:-1], 2) if quick else (SOCKETS, 10)
     single: dict[int, list[float]] = {size: [] for size in sizes}
     whole: dict[int, list[float]] = {size: [] for size in sizes}
     async with AsyncExitStack() as stack:
