@@ -28,7 +28,7 @@ ORDER = """
     socketio_handlers socketio_admission socketio_packets socketio_authenticated
     socketio_expiring socketio_gate socketio_rooms
     socketio_switch socketio_tokens socketio_wire socketio_express socketio_sessions socketio
-    early attributes response_held response carrier streaming web websocket_close websocket cors
+    attributes response_held response carrier early streaming web websocket_close websocket cors
     serving draining cli __main__ testing
 """.split()  # noqa: SIM905  # a table to be read
 

@@ -140,10 +140,8 @@ class SessionManager(UserSessions):
             record = await self.fetch(credential.id, begun)  # there is one, if that was begun
             if record is None:
                 continue
-            verdict = record.judge(credential, time.time(), self.policy.rotation_grace)
+            verdict = self.policy.judge(record, credential)
             if verdict is Verdict.LIVE:
-                if len(presented) == 1 and not credential.renew:
-                    return Session(self, record, carrier=carrier)
                 live.append((credential, Session(self, record, carrier=carrier)))
             elif verdict is Verdict.SUPERSEDED:
                 superseded = True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from .errors import ConfigurationError
+from .record import Credential, Record, Verdict
 
 Duration = float | timedelta
 
@@ -44,6 +45,10 @@ class Policy:
     provisional_timeout: float
     max_sessions_per_user: int | None
     sockets_keep_alive: bool
+
+    def judge(self, record: Record, credential: Credential) -> Verdict:
+        """Say what a credential is worth against the record of its id, now."""
+        return record.judge(credential, time.time(), self.rotation_grace)
 
     def touch_due(self, ttl: float, created_at: float) -> bool:
         """Whether activity now should move a deadline that is `ttl` seconds away.

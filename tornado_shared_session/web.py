@@ -14,7 +14,7 @@ from tornado.websocket import WebSocketHandler
 
 from .attributes import share_names
 from .carrier import ResponseCarrier
-from .early import Asked, ask
+from .early import Lookup, look
 from .errors import (
     ConfigurationError,
     SerializationError,
@@ -45,7 +45,7 @@ _SET = (
     "_session_manager",
     "_session_carrier",
     "_session_used",
-    "_session_asked",
+    "_session_lookup",
 )
 _RETRY_AFTER = "1"  # seconds; a store that is back is used at once
 
@@ -78,7 +78,7 @@ class SessionMixin(WithManager, SavedResponse):
 
     _session: Session | None = None
     _session_early = False  # nothing of the application's comes before prepare()
-    _session_asked: Asked | None = None  # for prepare()
+    _session_lookup: Lookup | None = None  # for prepare()
     _session_prepared = False
     _session_carrier: ResponseCarrier | None = None  # once there is a session, or may be one
     _session_failure: StoreError | None = None
@@ -140,31 +140,33 @@ class SessionMixin(WithManager, SavedResponse):
         """Begin to load, so that the store answers while Tornado gets to `prepare()`."""
         # Not if something of its own comes first, or if it registers before it loads.
         if self._session_early and not self.close_on_end:
-            self._session_asked = ask(self.application.settings, self.request)
+            self._session_lookup = look(self)
 
     async def prepare(self) -> None:
         """Load the session, if the client names one."""
-        asked, self._session_asked = self._session_asked, None
-        if asked is not None:
-            manager, presented, begun = asked
-            self._session_manager = manager
-        else:
+        early, self._session_lookup = self._session_lookup, None
+        if early is None:
             manager = self.session_manager
             manager.bind(self.settings)
-            presented, begun = manager.credentials.read(self.request), None
+            lookup = Lookup(self, manager)
+        else:
+            lookup, manager = early, early.manager
+            self._session_manager = manager
+        presented = lookup.presented
         self._session_prepared = True
         if self.close_on_end:
             self._session_loose = False
         try:
-            if asked is None:
+            if early is None:
                 await manager.ready()
             if presented:
                 self._session_loose = False
-                carrier = self._session_carrier = ResponseCarrier(self)
+                carrier = self._session_carrier = lookup.carrier
+                assert carrier is not None
                 if self.close_on_end:
                     self._session = await load(self, presented, carrier)
                 else:
-                    self._session = await manager.resolve(presented, carrier, begun)
+                    self._session = await lookup.result()
                 carrier.user_id = self._session.user_id
         except StoreError as error:
             # Whoever looks at the session will know; others go on.

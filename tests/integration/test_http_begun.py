@@ -13,8 +13,15 @@ from tornado.web import RequestHandler
 
 from tests.support.proxy import FaultProxy
 from tests.support.web import COOKIE, Timed, cookie_of, site
-from tornado_shared_session import RedisStore, SessionMixin, SignedCookie, StoreError
-from tornado_shared_session.record import Credential, Record
+from tornado_shared_session import (
+    RedisStore,
+    Session,
+    SessionManager,
+    SessionMixin,
+    SignedCookie,
+    StoreError,
+)
+from tornado_shared_session.record import Credential, Meta, Record
 from tornado_shared_session.testing import RedisServer
 
 
@@ -25,9 +32,9 @@ class NotingStore(RedisStore):
         super().__init__(url, prefix=prefix)
         self.notes: list[str] = []
 
-    def _ask_for(self, id: str) -> asyncio.Future[Any]:
+    def _ask_for(self, *args: Any) -> asyncio.Future[Any]:
         self.notes.append("asked")
-        return super()._ask_for(id)
+        return super()._ask_for(*args)
 
 
 class Noted(SessionMixin, RequestHandler):
@@ -37,7 +44,9 @@ class Noted(SessionMixin, RequestHandler):
         getattr(self.session_manager.store, "notes", []).append("decoded")
         return super().decode_argument(value, name)
 
-    def get(self, what: str) -> None:
+    async def get(self, what: str) -> None:
+        if what == "login":
+            await self.session.login("ann")
         if what == "begin":
             self.session["n"] = 1
         self.write(str(self.session.get("n", 0)))
@@ -77,6 +86,61 @@ async def test_a_page_asks_once_and_before_prepare(store: NotingStore, method: s
         store.notes.clear()
         assert (await getattr(visitor, method)("/")).code == 200
         assert store.notes == ["asked", "decoded"]
+
+
+async def test_sessions_of_answers_that_come_together_are_made_together(
+    store: NotingStore,
+) -> None:
+    """Before any of their pages goes on."""
+    await store.open()
+    known = Meta("k" * 22, b"d" * 32, 1.0)
+    await store.create(Record(known, 1, 1, 60.0, {b"n": b"\x01"}), 60.0)
+    await asyncio.gather(*[store.load(known.id) for _ in range(3)])  # a lonely one does not wait
+    made: list[Record | None] = []
+
+    async def page(id: str) -> Record | None:
+        answer = store.begin(id, made.append)
+        assert answer is not None
+        record = await answer
+        assert len(made) == 3
+        return record
+
+    assert await asyncio.gather(*map(page, [known.id, "u" * 22, known.id])) == made
+    assert [record and record.values for record in made] == [{b"n": b"\x01"}, None, {b"n": b"\x01"}]
+    await store.close()
+
+
+async def test_a_cookie_signed_with_an_older_key_is_signed_anew(store: NotingStore) -> None:
+    """Once, as where the store is asked in prepare() (S37)."""
+    keys = {1: "one" * 9, 2: "two" * 9}
+    async with site(HANDLERS, store, {"cookie_secret": keys, "key_version": 1}) as served:
+        old = cookie_of(await served.visitor().get("/begin"))
+    async with site(HANDLERS, store, {"cookie_secret": keys, "key_version": 2}) as served:
+        visitor = served.visitor(old)
+        store.notes.clear()
+        response = await visitor.get("/")
+        new = cookie_of(response)
+        assert ("2|1:2|" in new, response.body) == (True, b"1")
+        assert cookie_of(await visitor.get("/")) == ""
+        assert store.notes == ["asked", "decoded"] * 2
+
+
+async def test_a_replaced_cookie_is_as_worthless_as_in_prepare(store: NotingStore) -> None:
+    """Superseded it is nobody; with the session's id and no secret of its own, a new visitor."""
+    async with site(HANDLERS, store) as served:
+        visitor = served.visitor()
+        old = cookie_of(await visitor.get("/begin"))
+        (id,) = [event.id for event in served.events if event.kind == "created"]
+        assert (await visitor.get("/login")).code == 200
+        forged = served.sessions.credentials
+        assert isinstance(forged, SignedCookie)
+        stranger = forged._signer.sign(Credential.generate(str(id)))
+        store.notes.clear()
+        assert (await served.visitor(old).get("/")).body == b"0"
+        assert (await served.visitor(old).post("/")).code == 409
+        assert (await served.visitor(stranger).get("/")).body == b"0"
+        assert (await visitor.get("/")).body == b"1"
+        assert store.notes == ["asked", "decoded"] * 4
 
 
 async def test_prepare_sees_what_the_handler_did_before_it(store: NotingStore) -> None:
@@ -140,6 +204,35 @@ async def test_a_subclass_with_a_load_of_its_own_is_asked(redis_url: str, prefix
         assert (await visitor.get("/")).body == b"7"
 
 
+class Vetoing(SessionManager):
+    """Admits nobody."""
+
+    async def resolve(self, *args: Any) -> Session:
+        await super().resolve(*args)
+        return await super().resolve([], None)
+
+
+class Forgetful(SessionManager):
+    """Finds nothing."""
+
+    async def fetch(self, *args: Any) -> None:
+        await super().fetch(*args)
+
+
+@pytest.mark.parametrize("kind", [Vetoing, Forgetful], ids=["resolve", "fetch"])
+async def test_a_manager_that_finds_sessions_in_its_own_way_is_asked(
+    store: NotingStore, redis_url: str, prefix: str, kind: type[SessionManager]
+) -> None:
+    """Nothing goes around it either, and the store is asked as early and as often."""
+    async with site(HANDLERS, RedisStore(redis_url, prefix=prefix)) as served:
+        visitor = served.visitor()
+        cookie = cookie_of(await visitor.get("/begin"))
+        assert (await visitor.get("/")).body == b"1"
+    async with site(HANDLERS, store, manager=kind) as served:
+        assert (await served.visitor(cookie).get("/")).body == b"0"
+        assert store.notes == ["asked", "decoded"]
+
+
 class Threaded(SessionMixin, RequestHandler):
     """Makes its page in a thread, which is the first to look at the session."""
 
@@ -179,7 +272,7 @@ async def test_credentials_may_be_in_the_body(store: NotingStore) -> None:
 class Raising(NotingStore):
     """Raises, also where it should return a future that does."""
 
-    def _ask_for(self, id: str) -> asyncio.Future[Any]:
+    def _ask_for(self, *args: Any) -> asyncio.Future[Any]:
         raise StoreError("broken")
 
 

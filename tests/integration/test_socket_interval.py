@@ -96,6 +96,21 @@ async def test_what_others_write_is_seen_within_the_interval(
             assert time.monotonic() - begun < SEEN_SOON + 0.2
 
 
+async def test_what_a_page_here_loads_is_seen_at_once(
+    redis_url: str, prefix: str, transport: str
+) -> None:
+    """It has asked the store anyway, so the next event sees what others wrote."""
+    settings: dict[str, Any] = {"redis": redis_url, "prefix": prefix}
+    async with site(**settings, reload=INTERVAL, no_notices=True) as a, site(**settings) as b:
+        jar = await a.visitor(note="old")
+        async with a.client(transport, jar) as client:
+            await client.connect()
+            await b.http(jar).post("/note", {"value": '"new"'})
+            assert await client.emit("get") == "old"
+            assert (await a.http(jar).get("/note")).body == b'"new"'
+            assert await client.emit("get") == "new"
+
+
 async def test_a_write_meets_what_others_wrote(redis_url: str, prefix: str, transport: str) -> None:
     """The answer to a commit tells a version that was not expected, so the next event loads."""
     settings: dict[str, Any] = {"redis": redis_url, "prefix": prefix}

@@ -16,7 +16,6 @@ RESPONSE = "tests/unit/test_response.py::"
 FAILURES = "tests/unit/test_response_failures.py::"
 NOTICES = "tests/unit/test_web_notices.py::"
 SEVERAL = "tests/integration/test_http_several_cookies.py::"
-BEGUN = "tests/integration/test_http_begun.py::"
 WEB = "tests/unit/test_web.py::"
 
 
@@ -237,30 +236,6 @@ MUTANTS = {
         "save(self, touch=False)",
         "save(self)",
         WEB + "test_what_a_polling_handler_writes_is_stored_without_moving_the_deadline",
-    ),
-    "nothing is asked before prepare()": Broken(
-        "web.py",
-        "if self._session_early and not self.close_on_end:",
-        "if False:",
-        BEGUN + "test_a_page_asks_once_and_before_prepare[get]",
-    ),
-    "a prepare() of the handler's own is no matter": Broken(
-        "web.py",
-        "cls._session_early = cls.prepare is SessionMixin.prepare",
-        "cls._session_early = True",
-        BEGUN + "test_prepare_sees_what_the_handler_did_before_it",
-    ),
-    "the store is asked for what is forged": Broken(
-        "early.py",
-        "request.method not in _UNCHECKED and any(map(settings.get, _CHECKS))",
-        "False",
-        BEGUN + "test_a_forged_post_is_refused_before_the_store_is_asked[xsrf_cookies]",
-    ),
-    "any credentials are asked early": Broken(
-        "early.py",
-        "is not settings or not manager.reads_headers:",
-        "is not settings:",
-        BEGUN + "test_credentials_may_be_in_the_body",
     ),
     "of too many credentials some are looked up": Broken(
         "manager.py",

@@ -110,12 +110,16 @@ class Site:
 
 @asynccontextmanager
 async def site(
-    handlers: list[Any], store: Any = None, settings: Any = None, **policy: Any
+    handlers: list[Any],
+    store: Any = None,
+    settings: Any = None,
+    manager: type[SessionManager] = SessionManager,
+    **policy: Any,
 ) -> AsyncIterator[Site]:
     """Serve handlers with a manager of their own; the default store is a `ProbeStore`."""
     events: list[SessionEvent] = []
     store = ProbeStore() if store is None else store
-    async with SessionManager(store, on_event=events.append, **policy) as sessions:
+    async with manager(store, on_event=events.append, **policy) as sessions:
         given: dict[str, Any] = {"cookie_secret": SECRET, "session_manager": sessions}
         given |= {"login_url": "/login", **(settings or {})}
         application = Application(handlers, **given)

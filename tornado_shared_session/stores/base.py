@@ -150,12 +150,19 @@ class Store(abc.ABC):
     async def listen(self, on_message: OnMessage, on_gap: OnGap) -> None:
         """Deliver messages until cancelled, reconnecting by itself."""
 
-    def begin(self, id: str) -> asyncio.Future[Record | None] | None:
+    def begin(
+        self, id: str, then: Callable[[Record | None], None]
+    ) -> asyncio.Future[Record | None] | None:
         """Begin to load, for who awaits the answer a moment later, or never.
 
         The future is as `load()`, and does not complain if nobody awaits
         it. So a page's session is on its way while the framework gets to
         `prepare()`. None, unless a store overrides this: it is loaded then.
+
+        Args:
+            then: called with what the future is to have, just before it
+                has it: for all that come together one after the other,
+                which is faster than in each task when its turn comes.
         """
         return None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from .base import Committed, Deleted, ForeignRecord, OnGap, OnMessage, Store
 from .redis_connect import connect
 from .redis_notices import listen
 from .redis_pipe import Pipe
-from .redis_requests import Command, pack, pack_keys, raise_error
+from .redis_requests import Command, Read, pack, pack_keys, raise_error
 from .redis_scripts import (
     COMMIT,
     CONFLICT,
@@ -98,19 +98,27 @@ class RedisStore(Store):
         return ("HGETALL", key), ("PTTL", key)
 
     async def load(self, id: str) -> Record | None:
-        record: Record | None = await self._ask_for(id)
+        record: Record | None = await self._ask_for(id, partial(self._record, id))
         return record
 
-    def begin(self, id: str) -> asyncio.Future[Record | None] | None:
+    def begin(
+        self, id: str, then: Callable[[Record | None], None]
+    ) -> asyncio.Future[Record | None] | None:
         if getattr(self.load, "__func__", None) is not RedisStore.load:
             return None  # somebody's own, and this must not go around it
-        return self._ask_for(id)
+        return self._ask_for(id, partial(self._begun, id, then))
 
-    def _ask_for(self, id: str) -> asyncio.Future[Any]:
+    def _ask_for(self, id: str, read: Read) -> asyncio.Future[Any]:
         name = id.encode()
         data = name.join(self._load) if len(name) == len(_ID) else pack(*self._load_of(id))
-        read = partial(self._record, id)
         return self._pipe.ask_packed(data, 2, repeatable=True, read=read)
+
+    def _begun(
+        self, id: str, then: Callable[[Record | None], None], replies: list[Any]
+    ) -> Record | None:
+        record = self._record(id, replies)
+        then(record)
+        return record
 
     def _record(self, id: str, replies: list[Any]) -> Record | None:
         """Make a record of what Redis replied to a load."""
