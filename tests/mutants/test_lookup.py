@@ -1,4 +1,4 @@
-"""Break a page's look for its session in one place each."""
+"""Break a page's look for its session, or its last headers, in one place each."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 from tests.support.mutants import Mutant
 
 BEGUN = "tests/integration/test_http_begun.py::"
+HEADERS = "tests/unit/test_last_headers.py::"
 
 #: What is broken: (file, snippet, what it becomes, the test that fails).
 TABLE = {
@@ -77,6 +78,19 @@ TABLE = {
         "except ValueError:  # noqa",
         "tests/integration/test_http_bad_input.py::"
         "test_corrupt_bookkeeping_is_a_fresh_session[garbage]",
+    ),
+    "the last headers are not quite the last": (
+        "response.py",
+        "        self._session_finishing = True\n",
+        "        self._session_finishing = True\n        self._session_seal()\n"
+        "        self._session_seal = lambda: None\n",
+        HEADERS + "test_nothing_takes_vary_away[InEtag-Accept,Cookie-get]",
+    ),
+    "all pages of a visitor depend on the cookie": (
+        "web.py",
+        "        if self._session_used:\n",
+        "        if True:\n",
+        HEADERS + "test_what_has_looked_at_the_session_depends_on_the_cookie[nothing-]",
     ),
 }
 
