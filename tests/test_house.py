@@ -119,7 +119,7 @@ def test_web_and_socketio_do_not_know_each_other() -> None:
         (
             "tornado",
             r"(signing|credentials|tokens|origins|transport|ending|handshake|frames|endpoint|socketio(_tokens)?"
-            r"|early|response(_held)?|web|settings|streaming|websocket\w*|cors|serving|draining)\.py",
+            r"|response(_held)?|web|settings|streaming|websocket\w*|cors|serving|draining)\.py",
         ),
         ("pytest", r"(?!)"),
     ],

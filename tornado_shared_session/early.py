@@ -72,7 +72,7 @@ class Lookup:
                 await begun[0]
             except Exception:  # noqa: S110  # resolve() meets it again, and knows what it means
                 pass
-            if self._session is not None:
+            if self._session is not None and self.manager._home is not None:  # not closed since
                 return self._session
         return await self.manager.resolve(self.presented, self.carrier, begun)
 

@@ -144,20 +144,18 @@ class SessionMixin(WithManager, SavedResponse):
 
     async def prepare(self) -> None:
         """Load the session, if the client names one."""
-        early, self._session_lookup = self._session_lookup, None
-        if early is None:
-            manager = self.session_manager
-            manager.bind(self.settings)
-            lookup = Lookup(self, manager)
-        else:
-            lookup, manager = early, early.manager
-            self._session_manager = manager
+        lookup, self._session_lookup = self._session_lookup, None
+        early = lookup is not None
+        if lookup is None:
+            self.session_manager.bind(self.settings)
+            lookup = Lookup(self, self.session_manager)
+        manager = self._session_manager = lookup.manager
         presented = lookup.presented
         self._session_prepared = True
         if self.close_on_end:
             self._session_loose = False
         try:
-            if early is None:
+            if not early:
                 await manager.ready()
             if presented:
                 self._session_loose = False

@@ -88,9 +88,7 @@ async def test_a_page_asks_once_and_before_prepare(store: NotingStore, method: s
         assert store.notes == ["asked", "decoded"]
 
 
-async def test_sessions_of_answers_that_come_together_are_made_together(
-    store: NotingStore,
-) -> None:
+async def test_sessions_whose_answers_come_together_are_made_together(store: NotingStore) -> None:
     """Before any of their pages goes on."""
     await store.open()
     known = Meta("k" * 22, b"d" * 32, 1.0)
@@ -132,9 +130,8 @@ async def test_a_replaced_cookie_is_as_worthless_as_in_prepare(store: NotingStor
         old = cookie_of(await visitor.get("/begin"))
         (id,) = [event.id for event in served.events if event.kind == "created"]
         assert (await visitor.get("/login")).code == 200
-        forged = served.sessions.credentials
-        assert isinstance(forged, SignedCookie)
-        stranger = forged._signer.sign(Credential.generate(str(id)))
+        ours: Any = served.sessions.credentials
+        stranger = ours._signer.sign(Credential.generate(str(id)))
         store.notes.clear()
         assert (await served.visitor(old).get("/")).body == b"0"
         assert (await served.visitor(old).post("/")).code == 409
@@ -231,6 +228,23 @@ async def test_a_manager_that_finds_sessions_in_its_own_way_is_asked(
     async with site(HANDLERS, store, manager=kind) as served:
         assert (await served.visitor(cookie).get("/")).body == b"0"
         assert store.notes == ["asked", "decoded"]
+
+
+class Closed(Noted):
+    """Its manager is closed between the store's answer and prepare()."""
+
+    async def _session_execute(self, *args: Any, **kwargs: Any) -> None:
+        await self.session_manager.close()
+        await super()._session_execute(*args, **kwargs)
+
+
+@pytest.mark.expects_log("503 GET /closed")
+async def test_a_manager_that_was_closed_meanwhile_shows_nothing(store: NotingStore) -> None:
+    """What it has found is not given out any more."""
+    async with site([(r"/closed()", Closed), *HANDLERS], store) as served:
+        visitor = served.visitor()
+        await visitor.get("/begin")
+        assert (await visitor.get("/closed")).code == 503
 
 
 class Threaded(SessionMixin, RequestHandler):

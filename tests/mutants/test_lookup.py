@@ -39,7 +39,7 @@ TABLE = {
         "stores/redis.py",
         "        then(record)\n        return record",
         "        asyncio.get_running_loop().call_soon(then, record)\n        return record",
-        BEGUN + "test_sessions_of_answers_that_come_together_are_made_together",
+        BEGUN + "test_sessions_whose_answers_come_together_are_made_together",
     ),
     "any credential is worth its session": (
         "early.py",
@@ -71,6 +71,12 @@ TABLE = {
         " and kind.fetch is SessionManager.fetch",
         "",
         BEGUN + "test_a_manager_that_finds_sessions_in_its_own_way_is_asked[fetch]",
+    ),
+    "a closed manager gives out what it has found": (
+        "early.py",
+        " and self.manager._home is not None:",
+        ":",
+        BEGUN + "test_a_manager_that_was_closed_meanwhile_shows_nothing",
     ),
     "what a page could not load is not looked into": (
         "early.py",
