@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tornado_shared_session.testing.redis_server import tied_to_parent
+from tornado_shared_session.testing.redis_server import freeze, tied_to_parent
 
 _HOST = "127.0.0.1"
 _READY_SECONDS = 30.0
@@ -112,7 +112,7 @@ class SQLServer:
     def pause(self) -> None:
         """Freeze it: it accepts connections and answers nothing."""
         assert self._process
-        self._process.send_signal(signal.SIGSTOP)
+        freeze(self._process)
 
     def resume(self) -> None:
         """Let it go on."""

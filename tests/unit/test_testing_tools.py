@@ -59,6 +59,18 @@ def test_a_paused_server_does_not_answer(own_redis: RedisServer) -> None:
 
 
 @pytest.mark.redis
+@pytest.mark.skipif(sys.platform != "linux", reason="the state of a process is read from /proc")
+def test_a_server_has_stopped_when_it_is_paused(own_redis: RedisServer) -> None:
+    """Not a moment later, in which it may still answer."""
+    with Path(f"/proc/{own_redis.pid}/stat").open("rb") as stat:
+        for _ in range(50):
+            own_redis.pause()
+            state = os.pread(stat.fileno(), 100, 0).split()[2]  # opening it would take that moment
+            assert state == b"T"
+            own_redis.resume()
+
+
+@pytest.mark.redis
 def test_a_killed_server_is_gone_at_once(own_redis: RedisServer) -> None:
     """As after a crash; `start` then works again."""
     own_redis.kill()

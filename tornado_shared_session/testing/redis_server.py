@@ -151,7 +151,7 @@ class RedisServer:
 
     def pause(self) -> None:
         """Freeze the server: it accepts connections and answers nothing."""
-        self._running().send_signal(signal.SIGSTOP)
+        freeze(self._running())
 
     def resume(self) -> None:
         """Let a frozen server go on."""
@@ -222,6 +222,15 @@ def tied_to_parent(command: Sequence[str]) -> list[str]:
     if sys.platform != "linux":
         return list(command)
     return [sys.executable, "-ISc", _DIE_WITH_PARENT, str(os.getpid()), *command]
+
+
+def freeze(process: subprocess.Popen[bytes]) -> None:
+    """Stop a process, and wait until it has stopped.
+
+    It goes on, and may answer, for a moment after the signal was sent.
+    """
+    process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)
 
 
 def _free_port() -> int:
