@@ -21,6 +21,7 @@ PACKAGE = ROOT / "tornado_shared_session"
 
 #: A module imports only from those above it. A package counts as one.
 ORDER = """
+    constants
     errors forks events limits serializers mapping record devices known rooms stored session policy
     signing credentials tokens origins stores parts notices connections questions lifecycle users
     rotation transactions manager settings liveness deadlines channel agenda watcher token_state

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import enum
 import time
 from collections.abc import Iterable, Iterator
+from typing import ClassVar
 
+from .constants import Constant
 from .errors import SessionEnded, SessionError
 from .events import Reporter, logger
 from .known import Known
@@ -25,12 +26,15 @@ from .stores.base import Committed
 FINAL = frozenset({"logged_out", "revoked", "replaced"})
 
 
-class Phase(enum.Enum):
+class Phase(Constant):
     """A connection's life. It hears and speaks only while open."""
 
-    LOADING = "loading"
-    OPEN = "open"
-    ENDED = "ended"
+    LOADING: ClassVar[Phase]
+    OPEN: ClassVar[Phase]
+    ENDED: ClassVar[Phase]
+
+
+Phase.LOADING, Phase.OPEN, Phase.ENDED = Phase("LOADING"), Phase("OPEN"), Phase("ENDED")
 
 
 class Connection(abc.ABC):

@@ -7,7 +7,6 @@ of a credential is never stored, only its SHA-256.
 
 from __future__ import annotations
 
-import enum
 import functools
 import hashlib
 import hmac
@@ -15,9 +14,11 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import msgpack
+
+from .constants import Constant
 
 #: The number of the stored format. A record with a higher one was
 #: written by a newer release of this library.
@@ -108,12 +109,16 @@ def is_text(text: str) -> bool:
     return True
 
 
-class Verdict(enum.Enum):
+class Verdict(Constant):
     """What a credential is worth against the record of its id."""
 
-    LIVE = "live"
-    SUPERSEDED = "superseded"
-    UNKNOWN = "unknown"
+    LIVE: ClassVar[Verdict]
+    SUPERSEDED: ClassVar[Verdict]
+    UNKNOWN: ClassVar[Verdict]
+
+
+Verdict.LIVE, Verdict.SUPERSEDED = Verdict("LIVE"), Verdict("SUPERSEDED")
+Verdict.UNKNOWN = Verdict("UNKNOWN")
 
 
 @dataclass(frozen=True, slots=True)

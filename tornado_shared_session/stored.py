@@ -8,10 +8,11 @@ because `Session`, which users hold, inherits them.
 from __future__ import annotations
 
 import asyncio
-import enum
 import time
 from dataclasses import replace
+from typing import ClassVar
 
+from .constants import Constant
 from .errors import SessionEnded
 from .limits import SizeLimits
 from .mapping import TrackedMapping
@@ -19,12 +20,15 @@ from .record import Record, generate_id
 from .serializers import Serializer
 
 
-class State(enum.Enum):
+class State(Constant):
     """Where a session stands; it decides what save and read do."""
 
-    NEW = "new"  # nothing is stored
-    LIVE = "live"
-    ENDED = "ended"  # destroyed, expired, or reached by a replaced credential
+    NEW: ClassVar[State]  # nothing is stored
+    LIVE: ClassVar[State]
+    ENDED: ClassVar[State]  # destroyed, expired, or reached by a replaced credential
+
+
+State.NEW, State.LIVE, State.ENDED = State("NEW"), State("LIVE"), State("ENDED")
 
 
 class StoredMapping(TrackedMapping):
@@ -51,7 +55,7 @@ class StoredMapping(TrackedMapping):
         self._loaded_at = 0.0
 
     def __repr__(self) -> str:
-        state = self._reason if self._state is State.ENDED else self._state.value
+        state = self._reason if self._state is State.ENDED else self._state.name.lower()
         return f"<{type(self).__name__} {self._id or '-'} {state}>"
 
     def _get_id(self) -> str:

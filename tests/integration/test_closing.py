@@ -9,7 +9,7 @@ import pytest
 
 from tests.apps.shared_events import Shared
 from tests.support.sites import Site, between_polls, session_id, site, until
-from tornado_shared_session.connections import Connection
+from tornado_shared_session.connections import Connection, Phase
 from tornado_shared_session.testing import ConnectionLost, CookieJar, SocketIOTestClient
 from tornado_shared_session.testing.wire import Wire
 from tornado_shared_session.transport import SocketConnection
@@ -65,7 +65,7 @@ async def test_a_polling_client_between_two_polls_hears_why(a: Site) -> None:
     jar = await a.visitor()
     async with between_polls(a, jar) as client:
         await a.manager.destroy(session_id(jar))
-        await until(lambda: a.connection.phase.value == "ended")
+        await until(lambda: a.connection.phase is Phase.ENDED)
         client.resume_reading()
         assert await client.wait_for("session_ended") == {"reason": "revoked"}
         assert await client.wait_transport_closed() == "engine close"
@@ -133,7 +133,7 @@ async def test_an_upgrade_that_comes_late_finds_the_door_closed(a: Site) -> None
     jar = await a.visitor()
     async with between_polls(a, jar) as client:
         await a.manager.destroy(session_id(jar))
-        await until(lambda: a.connection.phase.value == "ended")
+        await until(lambda: a.connection.phase is Phase.ENDED)
         with pytest.raises(Exception, match="HTTP 401"):
             await client.upgrade()
 
@@ -145,7 +145,7 @@ async def test_an_ended_connection_answers_a_stranger_with_the_farewell_only(a: 
         await a.sio.emit("secret", "for the session's eyes")
         assert (await poll(client, None))[0] == 400
         await a.manager.destroy(session_id(jar))
-        await until(lambda: a.connection.phase.value == "ended")
+        await until(lambda: a.connection.phase is Phase.ENDED)
         status, body = await poll(client, None)
         assert status == 200
         assert "session_ended" in body
@@ -159,7 +159,7 @@ async def test_an_ended_connection_still_delivers_to_its_own_client(a: Site) -> 
     async with between_polls(a, jar) as client:
         await a.sio.emit("banned", "for spam")
         await a.manager.destroy(session_id(jar))
-        await until(lambda: a.connection.phase.value == "ended")
+        await until(lambda: a.connection.phase is Phase.ENDED)
         client.resume_reading()
         assert await client.wait_for("banned") == "for spam"
         assert await client.wait_for("session_ended") == {"reason": "revoked"}

@@ -20,6 +20,7 @@ from tests.support.sites import (
     until_subscribers,
 )
 from tornado_shared_session import MemoryStore, RedisStore, SessionManager
+from tornado_shared_session.connections import Phase
 from tornado_shared_session.devices import Revoked
 from tornado_shared_session.notices import Answer, Notice
 from tornado_shared_session.questions import Questions
@@ -63,9 +64,8 @@ async def test_the_sockets_of_every_process_are_closed_and_counted(
         begun = time.monotonic()
         assert await a.manager.destroy_user("ann") == Revoked(2, 3, 2, 2)
         assert time.monotonic() - begun < 0.9
-        assert {one.phase.value for one in (*a.manager.connections, *b.manager.connections)} <= {
-            "ended"
-        }
+        left = (*a.manager.connections, *b.manager.connections)
+        assert {one.phase for one in left} <= {Phase.ENDED}
         for client in (one, two, three):
             assert await client.wait_for("session_ended") == {"reason": "revoked"}
 

@@ -1,0 +1,22 @@
+"""Named constants, each the only one of its kind: `Constant`.
+
+What `enum` is for. But Python 3.11 looks a member of an enum up by way of
+its metaclass's `__getattr__` (3.12 has none), which takes five times as
+long, and every request and event looks at six of them and more.
+"""
+
+from __future__ import annotations
+
+
+class Constant:
+    """A value that is compared by ``is``.
+
+    Args:
+        name: the attribute of its class by which it is known.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}.{self.name}"
