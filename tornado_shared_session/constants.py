@@ -7,6 +7,8 @@ long, and every request and event looks at six of them and more.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class Constant:
     """A value that is compared by ``is``.
@@ -17,6 +19,9 @@ class Constant:
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (type(self), self.name)  # a copy is the same one
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}.{self.name}"

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import Any
+from typing import Any, Literal
 
 from .carrier import ResponseCarrier
 from .manager import SessionManager
-from .record import Record, Verdict
+from .record import Credential, Record, Verdict
 from .response import SavedResponse
 from .session import Session
+from .settings import WithManager
 from .users import Begun
 
 #: With these settings Tornado checks what comes by other methods, and that before `prepare()`.
@@ -28,7 +29,7 @@ _UNCHECKED = ("GET", "HEAD", "OPTIONS")
 
 
 class Lookup:
-    """The look for the session of a page.
+    """The look for the session of a page that presents something.
 
     Args:
         handler: the page's.
@@ -36,15 +37,17 @@ class Lookup:
     Attributes:
         manager: the Application's.
         presented: what the client presents.
-        carrier: the way back to the client, if it presents anything.
+        carrier: the way back to the client.
     """
 
     __slots__ = ("_begun", "_session", "carrier", "manager", "presented")
 
-    def __init__(self, handler: SavedResponse, manager: SessionManager) -> None:
+    def __init__(
+        self, handler: SavedResponse, manager: SessionManager, presented: list[Credential]
+    ) -> None:
         self.manager = manager
-        self.presented = manager.credentials.read(handler.request)
-        self.carrier = ResponseCarrier(handler) if self.presented else None
+        self.presented = presented
+        self.carrier = ResponseCarrier(handler)
         self._begun: Begun | None = None
         self._session: Session | None = None
 
@@ -59,7 +62,8 @@ class Lookup:
         manager, (credential,) = self.manager, self.presented
         if record is None or credential.renew or credential.id in manager.connections.known:
             return
-        if not _resolves_as_usual(type(manager)):
+        kind = type(manager)
+        if kind is not SessionManager and not _resolves_as_usual(kind):
             return
         if manager.policy.judge(record, credential) is Verdict.LIVE:
             self._session = Session(manager, record, carrier=self.carrier)
@@ -82,22 +86,35 @@ def _resolves_as_usual(kind: type[SessionManager]) -> bool:
     return kind.resolve is SessionManager.resolve and kind.fetch is SessionManager.fetch
 
 
-def look(handler: SavedResponse) -> Lookup | None:
-    """Look at a request, and begin to load the session that it names; None: not yet.
+class EarlyLook(WithManager, SavedResponse):
+    """A page that looks for its session as soon as its request has come."""
 
-    It never raises, whatever a store of an application's own does.
-    """
-    settings, method = handler.application.settings, handler.request.method
-    manager: Any = settings.get("session_manager")
-    if getattr(manager, "_settings", None) is not settings or not manager.reads_headers:
-        return None  # it was not bound before, or may look at the body, which is not parsed
-    if manager._home is not asyncio.get_running_loop():
-        return None
-    try:
-        lookup = Lookup(handler, manager)
-        checked = method not in _UNCHECKED and any(map(settings.get, _CHECKS))
-        if len(lookup.presented) == 1 and not checked:
-            lookup.begin()  # what is refused as forged costs no look at the store
-    except Exception:  # prepare() meets it again; here it would cost the connection its answer
-        return None
-    return lookup
+    close_on_end = False
+    _session_early = False  # nothing of the application's comes before prepare()
+    #: For prepare(), which takes it. None: nobody has looked yet; False: nothing was presented.
+    _session_lookup: Lookup | Literal[False] | None = None
+
+    def _session_begin(self) -> None:
+        # Not if something of its own comes first, or if it registers before it loads.
+        if not self._session_early or self.close_on_end:
+            return
+        settings = self.application.settings
+        manager: Any = settings.get("session_manager")
+        if getattr(manager, "_settings", None) is not settings or not manager.reads_headers:
+            return  # it was not bound before, or may look at the body, which is not parsed
+        if manager._home is not asyncio.get_running_loop():
+            return
+        try:
+            lookup: Lookup | Literal[False] = False
+            presented = manager.credentials.read(self.request)
+            if presented:
+                lookup = Lookup(self, manager, presented)
+                # What is refused as forged costs no look at the store.
+                if len(presented) == 1 and (
+                    self.request.method in _UNCHECKED or not any(map(settings.get, _CHECKS))
+                ):
+                    lookup.begin()
+        except Exception:  # prepare() meets it again; here it would cost the connection its answer
+            return
+        self._session_manager = manager
+        self._session_lookup = lookup

@@ -163,8 +163,8 @@ class SessionManager(UserSessions):
     def unsettled(self, session: Session, touch: bool = True) -> bool:
         """Whether `save()` has anything to do: changes, or a deadline to move."""
         if session._state is State.ENDED:
-            return session._busy
-        return session.modified or session._busy or (touch and self._touch_due(session))
+            return session._is_busy()
+        return session._is_modified() or session._is_busy() or (touch and self._touch_due(session))
 
     def _touch_due(self, session: Session) -> bool:
         record = session._record

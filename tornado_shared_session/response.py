@@ -96,7 +96,7 @@ class SavedResponse(_Handler):
     def _session_vary(self, name: str) -> None:
         """Say that the response depends on a request header."""
         # Not add_header(): it checks what is constant, for 4 us a request.
-        if "Vary" in self._headers:
+        if self._headers.get_list("Vary"):
             self._headers.add("Vary", name)
         else:
             self._headers["Vary"] = name

@@ -69,7 +69,7 @@ class StoredMapping(TrackedMapping):
         self._record = record
         self._id = record.meta.id
         self._state = State.LIVE
-        self._set_ttl(record.ttl)
+        self._loaded_at = time.time()
 
     def _become(self, record: Record) -> None:
         """The record was just made from this object, which keeps its values."""
@@ -112,8 +112,7 @@ class StoredMapping(TrackedMapping):
             self._lock = asyncio.Lock()
         return self._lock
 
-    @property
-    def _busy(self) -> bool:
+    def _is_busy(self) -> bool:
         return self._lock is not None and self._lock.locked()
 
     def _set_ttl(self, ttl: float) -> None:

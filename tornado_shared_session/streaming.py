@@ -111,7 +111,7 @@ class StreamConnection(Connection):
         session, carrier = self.session, self._handler._session_carrier
         if session is None or carrier is None or reason == "shutdown":
             return False
-        if session._busy:  # perhaps with a login: look again when that is through
+        if session._is_busy():  # perhaps with a login: look again when that is through
             self._manager.spawn(self._look_again(session, reason))
             return True
         record = session._record

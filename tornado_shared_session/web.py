@@ -14,7 +14,7 @@ from tornado.websocket import WebSocketHandler
 
 from .attributes import share_names
 from .carrier import ResponseCarrier
-from .early import Lookup, look
+from .early import EarlyLook, Lookup
 from .errors import (
     ConfigurationError,
     SerializationError,
@@ -24,9 +24,8 @@ from .errors import (
     StoreError,
 )
 from .events import logger
-from .response import RESPONSE_NAMES, SavedResponse
+from .response import RESPONSE_NAMES
 from .session import Session
-from .settings import WithManager
 from .stored import State
 from .stores.base import ForeignRecord
 from .streaming import StreamConnection, follow, load
@@ -50,7 +49,7 @@ _SET = (
 _RETRY_AFTER = "1"  # seconds; a store that is back is used at once
 
 
-class SessionMixin(WithManager, SavedResponse):
+class SessionMixin(EarlyLook):
     """Gives a `RequestHandler` its `session`. Name it first::
 
         class Note(SessionMixin, tornado.web.RequestHandler):
@@ -74,11 +73,8 @@ class SessionMixin(WithManager, SavedResponse):
     """
 
     session_touch = True
-    close_on_end = False
 
     _session: Session | None = None
-    _session_early = False  # nothing of the application's comes before prepare()
-    _session_lookup: Lookup | None = None  # for prepare()
     _session_prepared = False
     _session_carrier: ResponseCarrier | None = None  # once there is a session, or may be one
     _session_failure: StoreError | None = None
@@ -136,41 +132,36 @@ class SessionMixin(WithManager, SavedResponse):
             self._session = Session(self.session_manager, carrier=self._session_carrier)
         return self._session
 
-    def _session_begin(self) -> None:
-        """Begin to load, so that the store answers while Tornado gets to `prepare()`."""
-        # Not if something of its own comes first, or if it registers before it loads.
-        if self._session_early and not self.close_on_end:
-            self._session_lookup = look(self)
-
     async def prepare(self) -> None:
         """Load the session, if the client names one."""
         lookup, self._session_lookup = self._session_lookup, None
-        early = lookup is not None
+        looked = lookup is not None
         if lookup is None:
-            self.session_manager.bind(self.settings)
-            lookup = Lookup(self, self.session_manager)
-        manager = self._session_manager = lookup.manager
-        presented = lookup.presented
+            manager = self._session_manager = self.session_manager
+            manager.bind(self.settings)
+            presented = manager.credentials.read(self.request)
+            lookup = Lookup(self, manager, presented) if presented else False
         self._session_prepared = True
         if self.close_on_end:
             self._session_loose = False
         try:
-            if not early:
+            if not looked:
                 await manager.ready()
-            if presented:
+            if lookup:
                 self._session_loose = False
                 carrier = self._session_carrier = lookup.carrier
-                assert carrier is not None
                 if self.close_on_end:
-                    self._session = await load(self, presented, carrier)
+                    session = await load(self, lookup.presented, carrier)
                 else:
-                    self._session = await lookup.result()
-                carrier.user_id = self._session.user_id
+                    session = await lookup.result()
+                self._session = session
+                carrier.user_id = session.user_id
         except StoreError as error:
             # Whoever looks at the session will know; others go on.
             self._session_failure = error
             if not isinstance(error, ForeignRecord | NewerRecord):  # reported already
-                manager.report("store_failed", presented[0].id if presented else None, str(error))
+                id = lookup.presented[0].id if lookup else None
+                self.session_manager.report("store_failed", id, str(error))
             if self.close_on_end:
                 raise  # a stream that nobody could end
         following = super().prepare()
@@ -217,10 +208,10 @@ class SessionMixin(WithManager, SavedResponse):
             return False
         if head_left:
             return session._state is not State.ENDED and session.modified
-        carrier = self._session_carrier
+        carrier, manager = self._session_carrier, self._session_manager or self.session_manager
         if carrier is not None and carrier.renewal is not None:
             return True
-        return self.session_manager.unsettled(session, self.session_touch)
+        return manager.unsettled(session, self.session_touch)
 
     async def _session_save(self, head_left: bool) -> None:
         if head_left:
@@ -264,7 +255,7 @@ class SessionMixin(WithManager, SavedResponse):
         session = self._session
         if session is None or session._state is State.ENDED or status >= 500:
             return
-        if session.modified:
+        if session._is_modified():
             logger.error(
                 "%s %s: the session was changed after the response had been sent, and the"
                 " change is not stored; change it before finish(), redirect() or render(),"

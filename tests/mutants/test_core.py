@@ -212,7 +212,7 @@ MUTANTS = {
     ),
     "a save under way is overlooked": Broken(
         "manager.py",
-        "session.modified or session._busy or",
+        "session._is_modified() or session._is_busy() or",
         "session.modified or",
         SAVE + "test_a_save_under_way_counts_as_unsettled",
     ),

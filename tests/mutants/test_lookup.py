@@ -12,9 +12,9 @@ HEADERS = "tests/unit/test_last_headers.py::"
 #: What is broken: (file, snippet, what it becomes, the test that fails).
 TABLE = {
     "nothing is asked before prepare()": (
-        "web.py",
-        "if self._session_early and not self.close_on_end:",
-        "if False:",
+        "early.py",
+        "if not self._session_early or self.close_on_end:",
+        "if True:",
         BEGUN + "test_a_page_asks_once_and_before_prepare[get]",
     ),
     "a prepare() of the handler's own is no matter": (
@@ -25,8 +25,8 @@ TABLE = {
     ),
     "the store is asked for what is forged": (
         "early.py",
-        "method not in _UNCHECKED and any(map(settings.get, _CHECKS))",
-        "False",
+        "not any(map(settings.get, _CHECKS))",
+        "True",
         BEGUN + "test_a_forged_post_is_refused_before_the_store_is_asked[xsrf_cookies]",
     ),
     "any credentials are asked early": (
@@ -91,6 +91,12 @@ TABLE = {
         "        self._session_finishing = True\n        self._session_seal()\n"
         "        self._session_seal = lambda: None\n",
         HEADERS + "test_nothing_takes_vary_away[InEtag-Accept,Cookie-get]",
+    ),
+    "a page that finishes may wait for a save": (
+        "response.py",
+        "        self._session_finishing = True\n",
+        "",
+        HEADERS + "test_a_change_as_a_page_finishes_is_too_late[False]",
     ),
     "all pages of a visitor depend on the cookie": (
         "web.py",

@@ -163,7 +163,7 @@ TABLE = {
     ),
     "a reload in the middle of a login ends the stream": (
         "streaming.py",
-        "if session._busy:  # perhaps",
+        "if session._is_busy():  # perhaps",
         "if False:  # perhaps",
         RACES + "test_a_reload_in_the_middle_of_a_login_ends_nothing",
     ),

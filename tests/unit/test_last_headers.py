@@ -31,6 +31,8 @@ class Page(SessionMixin, RequestHandler):
             raise ValueError("on purpose")
         if self.path_args == ["etag"]:
             self.session.get("n")
+        if self.path_args == ["put"]:
+            self.session["n"] = 1
         return super().compute_etag()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
@@ -87,6 +89,20 @@ async def test_what_changes_when_all_is_sent_is_told() -> None:
         visitor = served.visitor()
         await visitor.post("/")
         assert (await visitor.get("/late")).code == 200
+
+
+@pytest.mark.expects_log("is not stored")
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_change_as_a_page_finishes_is_too_late(known: bool) -> None:
+    """Also where nobody had looked at the session before; the page itself is whole."""
+    async with site(HANDLERS) as served:
+        visitor = served.visitor()
+        if known:
+            await visitor.post("/")
+        response = await visitor.get("/put")
+        assert (response.code, response.body) == (200, b"put")
+        assert response.headers["Vary"] == "Cookie"
+        assert "Set-Cookie" not in response.headers
 
 
 class Read(SessionMixin, RequestHandler):

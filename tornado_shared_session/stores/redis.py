@@ -125,7 +125,7 @@ class RedisStore(Store):
         fields, ttl = replies
         if type(fields) is list and len(fields) % 2 == 0:  # RESP2
             pairs = iter(fields)
-            fields = dict(zip(pairs, pairs, strict=True))
+            fields = dict(zip(pairs, pairs))  # noqa: B905  # even, and a keyword takes a dict
         if type(fields) is not dict or type(ttl) is not int:
             if isinstance(fields, ResponseError) and str(fields).startswith("WRONGTYPE"):
                 raise CorruptRecord
@@ -148,7 +148,8 @@ class RedisStore(Store):
         # No time to live (-1: somebody ran PERSIST): it is due, until its absolute deadline.
         if ttl == -1 and absolute.isdigit() and int(absolute) <= time.time() * 1000:
             return None
-        return Record(meta, generation, version, max(ttl, 0) / 1000, fields, provisional)
+        left = ttl / 1000 if ttl > 0 else 0.0
+        return Record(meta, generation, version, left, fields, provisional)
 
     async def create(self, record: Record, absolute: float) -> bool:
         meta = record.meta

@@ -108,9 +108,9 @@ class Wire(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         parser = self._parser
         parser.feed(self._view, 0, nbytes)  # type: ignore[arg-type]  # any buffer will do
-        replies = self._replies
+        replies, gets = self._replies, parser.gets
         try:
-            while (reply := parser.gets()) is not _MORE:
+            while (reply := gets()) is not _MORE:
                 if type(reply) not in _PLAIN:
                     if isinstance(reply, RedisConnectionError):
                         raise reply  # such as LOADING: it answers nothing now
@@ -118,8 +118,8 @@ class Wire(asyncio.BufferedProtocol):
                         continue
                     self._errors = True
                 replies.append(reply)
-                if len(replies) > self._expected:
-                    raise InvalidResponse("a reply that nobody asked for")
+            if len(replies) > self._expected:
+                raise InvalidResponse("a reply that nobody asked for")
         except Exception as error:
             self.abandon()
             self._broke(self, error)
