@@ -34,9 +34,6 @@ class Phase(Constant):
     ENDED: ClassVar[Phase]
 
 
-Phase.LOADING, Phase.OPEN, Phase.ENDED = Phase("LOADING"), Phase("OPEN"), Phase("ENDED")
-
-
 class Connection(abc.ABC):
     """One live socket that relies on one session.
 

@@ -13,9 +13,19 @@ from typing import Any
 class Constant:
     """A value that is compared by ``is``.
 
+    A subclass annotates the names of its constants, which are then made::
+
+        class Light(Constant):
+            ON: ClassVar[Light]
+            OFF: ClassVar[Light]
+
     Args:
         name: the attribute of its class by which it is known.
     """
+
+    def __init_subclass__(cls) -> None:
+        for name in cls.__annotations__:
+            setattr(cls, name, cls(name))
 
     def __init__(self, name: str) -> None:
         self.name = name

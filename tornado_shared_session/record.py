@@ -117,10 +117,6 @@ class Verdict(Constant):
     UNKNOWN: ClassVar[Verdict]
 
 
-Verdict.LIVE, Verdict.SUPERSEDED = Verdict("LIVE"), Verdict("SUPERSEDED")
-Verdict.UNKNOWN = Verdict("UNKNOWN")
-
-
 @dataclass(frozen=True, slots=True)
 class Meta:
     """The bookkeeping of a record that only changes with its credential.

@@ -28,9 +28,6 @@ class State(Constant):
     ENDED: ClassVar[State]  # destroyed, expired, or reached by a replaced credential
 
 
-State.NEW, State.LIVE, State.ENDED = State("NEW"), State("LIVE"), State("ENDED")
-
-
 class StoredMapping(TrackedMapping):
     """A mapping that stands for one record, or for none yet.
 
@@ -76,7 +73,7 @@ class StoredMapping(TrackedMapping):
         self._stored = record.values
         self._record = record
         self._state = State.LIVE
-        self._set_ttl(record.ttl)
+        self._loaded_at = time.time()
 
     def _advance(self, record: Record | None) -> None:
         """A transaction left this record, or still none; keep what was assigned meanwhile."""
@@ -99,7 +96,8 @@ class StoredMapping(TrackedMapping):
             record.version = version
         record.provisional = False
         if ttl is not None:
-            self._set_ttl(ttl)
+            record.ttl = ttl
+            self._loaded_at = time.time()
 
     def _snapshot(self) -> Record:
         """Return a copy of what is stored, as far as this object knows."""
@@ -114,11 +112,6 @@ class StoredMapping(TrackedMapping):
 
     def _is_busy(self) -> bool:
         return self._lock is not None and self._lock.locked()
-
-    def _set_ttl(self, ttl: float) -> None:
-        assert self._record is not None
-        self._record.ttl = ttl
-        self._loaded_at = time.time()
 
     def _end(self, reason: str) -> None:
         """From here on it can be read, as last loaded, and not written."""

@@ -208,10 +208,10 @@ class SessionMixin(EarlyLook):
             return False
         if head_left:
             return session._state is not State.ENDED and session.modified
-        carrier, manager = self._session_carrier, self._session_manager or self.session_manager
+        carrier = self._session_carrier
         if carrier is not None and carrier.renewal is not None:
             return True
-        return manager.unsettled(session, self.session_touch)
+        return self.session_manager.unsettled(session, self.session_touch)
 
     async def _session_save(self, head_left: bool) -> None:
         if head_left:

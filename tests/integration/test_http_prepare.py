@@ -111,8 +111,6 @@ async def test_a_handler_may_name_its_session_manager_itself(redis_url: str, pre
 class Long(Page):
     """Ends with its session if the body asks for it, which is parsed after the headers."""
 
-    watched: list[bool]
-
     @property
     def close_on_end(self) -> bool:  # type: ignore[override]  # as an application may
         return "long" in self.request.body_arguments
