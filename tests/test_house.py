@@ -24,13 +24,13 @@ ORDER = """
     constants
     errors forks events limits serializers mapping record devices known rooms stored session policy
     signing credentials tokens origins stores parts notices connections questions lifecycle users
-    rotation transactions manager settings liveness deadlines channel agenda watcher token_state
-    queues closings websocket_line transport ending handshake payload frames endpoint
+    rotation transactions manager settings liveness deadlines channel agenda watcher
+    token_state queues closings websocket_line transport ending handshake payload frames endpoint
     socketio_handlers socketio_admission socketio_packets socketio_authenticated
     socketio_expiring socketio_gate socketio_rooms
     socketio_switch socketio_tokens socketio_wire socketio_express socketio_sessions socketio
-    attributes response_held response carrier early streaming web websocket_close websocket cors
-    serving draining cli __main__ testing
+    attributes response_held response carrier early autosave streaming web websocket_close websocket
+    cors serving draining cli __main__ testing
 """.split()  # noqa: SIM905  # a table to be read
 
 #: The documented public names.

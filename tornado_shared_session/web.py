@@ -13,8 +13,9 @@ from tornado.web import RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from .attributes import share_names
+from .autosave import Autosave
 from .carrier import ResponseCarrier
-from .early import EarlyLook, Lookup
+from .early import Lookup
 from .errors import (
     ConfigurationError,
     SerializationError,
@@ -49,7 +50,7 @@ _SET = (
 _RETRY_AFTER = "1"  # seconds; a store that is back is used at once
 
 
-class SessionMixin(EarlyLook):
+class SessionMixin(Autosave):
     """Gives a `RequestHandler` its `session`. Name it first::
 
         class Note(SessionMixin, tornado.web.RequestHandler):
@@ -72,11 +73,7 @@ class SessionMixin(EarlyLook):
             is a 401, and `on_connection_close()` tells the handler.
     """
 
-    session_touch = True
-
-    _session: Session | None = None
     _session_prepared = False
-    _session_carrier: ResponseCarrier | None = None  # once there is a session, or may be one
     _session_failure: StoreError | None = None
     _session_used = False  # the handler looked at it, so the response depends on it
     _session_in_error = False
@@ -200,43 +197,7 @@ class SessionMixin(EarlyLook):
         else:
             super().log_exception(typ, value, tb)
 
-    # -- saved before seen: what `SavedResponse` asks ---------------------
-
-    def _session_unsaved(self, head_left: bool, status: int) -> bool:
-        session = self._session
-        if session is None or status >= 500:
-            return False
-        if head_left:
-            return session._state is not State.ENDED and session.modified
-        carrier = self._session_carrier
-        if carrier is not None and carrier.renewal is not None:
-            return True
-        return self.session_manager.unsettled(session, self.session_touch)
-
-    async def _session_save(self, head_left: bool) -> None:
-        if head_left:
-            raise SessionError(
-                "the session was changed after the response head had left;"
-                " store such changes with `await self.session.save()`"
-            )
-        session, carrier = self._session, self._session_carrier
-        assert session is not None
-        assert carrier is not None
-        renewal, carrier.renewal = carrier.renewal, None
-        try:
-            await self.session_manager.save(
-                session, touch=self.session_touch, prove=renewal is not None
-            )
-            if renewal is not None and not carrier.revoke:
-                # It is still the current one: a login may have overtaken
-                # this request, and its cookie must not be overwritten.
-                carrier.credential = carrier.credential or renewal
-        except (StoreError, SessionEnded) as error:
-            if session.modified:
-                raise
-            # Only the deadline did not move: the response does not depend on it.
-            if isinstance(error, StoreError):
-                self.session_manager.report("store_failed", session.id, f"not touched: {error}")
+    # -- what else `SavedResponse` asks -------------------------------------
 
     def _session_seal(self) -> None:
         """Put into the head what the session has to say to browser and caches."""

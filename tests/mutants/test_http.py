@@ -151,13 +151,13 @@ MUTANTS = {
         ROTATION + "test_rotation_after_the_head_was_sent_raises_and_changes_nothing",
     ),
     "a change after the head has left is dropped": Broken(
-        "web.py",
+        "autosave.py",
         "return session._state is not State.ENDED and session.modified",
         "return False",
         FAILURES + "test_change_after_the_head_has_left_is_an_error_unless_saved",
     ),
     "changes are saved whatever the status": Broken(
-        "web.py",
+        "autosave.py",
         "if session is None or status >= 500:",
         "if session is None:",
         WEB + "test_each_error_has_its_status[bug]",
@@ -177,19 +177,19 @@ MUTANTS = {
         COOKIE + "test_ambiguous_request_does_not_renew_a_cookie",
     ),
     "a failed touch fails the response": Broken(
-        "web.py",
+        "autosave.py",
         "            if session.modified:\n                raise\n",
         "            raise\n",
         WEB + "test_deadline_that_cannot_be_moved_does_not_fail_the_response",
     ),
     "a handler that is no activity is activity": Broken(
-        "web.py",
+        "autosave.py",
         "session, touch=self.session_touch, prove",
         "session, touch=True, prove",
         WEB + "test_what_a_polling_handler_writes_is_stored_without_moving_the_deadline",
     ),
     "a renewed cookie is not proved": Broken(
-        "web.py",
+        "autosave.py",
         "prove=renewal is not None",
         "prove=False",
         "tests/integration/test_http_cookie.py::"
