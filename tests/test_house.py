@@ -24,7 +24,7 @@ ORDER = """
     constants
     errors forks events limits serializers mapping record devices known rooms stored session policy
     signing credentials tokens origins stores parts notices connections questions lifecycle users
-    rotation transactions manager settings liveness deadlines channel agenda watcher
+    rotation saving transactions manager settings liveness deadlines channel agenda watcher
     token_state queues closings websocket_line transport ending handshake payload frames endpoint
     socketio_handlers socketio_admission socketio_packets socketio_authenticated
     socketio_expiring socketio_gate socketio_rooms

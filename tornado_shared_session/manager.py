@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from logging import Logger
 from typing import Any
 
-from . import rotation, transactions
+from . import rotation, saving, transactions
 from .credentials import MOST, Credentials, SignedCookie
 from .errors import SessionEnded, StoreError
 from .events import Hook, Reporter
@@ -237,13 +237,9 @@ class SessionManager(UserSessions):
         try:
             committed = await self.store.commit(delta)
         except BaseException as error:
-            self.connections.committed(delta, None)
-            if isinstance(error, SessionEnded):
-                session._end(error.reason)
+            saving.failed(self.connections, session, delta, error)
             raise
-        self.connections.committed(delta, committed)
-        session._commit_changes(changes, deleted)
-        session._committed(committed.version, committed.ttl, changed=delta.changes_values)
+        saving.stored(self.connections, session, delta, deleted, committed)
 
     async def reload(self, session: Session) -> None:
         """Read it again; what was not saved is dropped."""

@@ -41,6 +41,7 @@ class Held:
         flushes: `flush()` put it aside, else `finish()`.
         finishes: `finish()` was called.
         head_left: the head had left before.
+        saving: what the subclass has to know of the save, while it is under way.
         task: saves, then sends.
     """
 
@@ -55,6 +56,7 @@ class Held:
         "finishes",
         "flushes",
         "head_left",
+        "saving",
         "status",
         "task",
     )
@@ -62,6 +64,7 @@ class Held:
     def __init__(self, handler: RequestHandler, finishes: bool, chunk: Chunk = None) -> None:
         self.awaited: asyncio.Future[None] | None = None
         self.task: asyncio.Task[None] | None = None
+        self.saving: Any = None
         self.chunk = chunk
         self.flushes = not finishes
         self.finishes = finishes

@@ -34,7 +34,7 @@ class StoredMapping(TrackedMapping):
     `_record` holds the bookkeeping; its values are in `_stored`.
     """
 
-    __slots__ = ("_id", "_loaded_at", "_lock", "_reason", "_record", "_state")
+    __slots__ = ("_id", "_loaded_at", "_lock", "_reason", "_record", "_saving", "_state")
 
     def __init__(
         self, serializer: Serializer, limits: SizeLimits, record: Record | None, ended: str | None
@@ -42,6 +42,7 @@ class StoredMapping(TrackedMapping):
         self._serializer, self._limits = serializer, limits
         self._reason = ended or ""
         self._lock: asyncio.Lock | None = None
+        self._saving = False  # without the lock, which is for who waits
         if record is not None:
             self._adopt(record)
             return
@@ -108,10 +109,21 @@ class StoredMapping(TrackedMapping):
         """Let one task at a time save, rotate or end this object."""
         if self._lock is None:
             self._lock = asyncio.Lock()
+            if self._saving:
+                try:
+                    self._lock.acquire().send(None)  # it is free, so there is nothing to wait for
+                except StopIteration:
+                    pass
         return self._lock
 
     def _is_busy(self) -> bool:
-        return self._lock is not None and self._lock.locked()
+        return self._saving or (self._lock is not None and self._lock.locked())
+
+    def _saved(self) -> None:
+        """A save that began by setting `_saving` is through: the next may have its turn."""
+        self._saving = False
+        if self._lock is not None:
+            self._lock.release()
 
     def _end(self, reason: str) -> None:
         """From here on it can be read, as last loaded, and not written."""

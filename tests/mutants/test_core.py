@@ -206,8 +206,8 @@ MUTANTS = {
     ),
     "two saves at once": Broken(
         "stored.py",
-        "        if self._lock is None:\n            self._lock = asyncio.Lock()\n        return",
-        "        self._lock = asyncio.Lock()\n        return",
+        "        if self._lock is None:\n            self._lock = asyncio.Lock()\n",
+        "        if True:\n            self._lock = asyncio.Lock()\n",
         SAVE + "test_two_saves_of_one_object_at_once_are_one_after_the_other",
     ),
     "a save under way is overlooked": Broken(

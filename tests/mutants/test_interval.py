@@ -39,14 +39,14 @@ TABLE = {
         "test_authenticated_goes_by_what_a_socket_came_with" + WS,
     ),
     "a commit is not entered": (
-        "manager.py",
-        "        self.connections.committed(delta, committed)\n",
+        "saving.py",
+        "    connections.committed(delta, committed)\n",
         "",
         INTERVAL + "test_what_this_process_writes_is_seen_at_once" + WS,
     ),
     "a failed commit is not noted": (
-        "manager.py",
-        "self.connections.committed(delta, None)",
+        "saving.py",
+        "connections.committed(delta, None)",
         "pass",
         ENDS + "test_a_failed_commit_leaves_nothing_known" + WS,
     ),
