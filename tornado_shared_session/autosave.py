@@ -2,8 +2,7 @@
 
 A coroutine that only awaits another one is not free: it is made, and
 entered again when the store has answered. So a save of the usual kind
-begins here, and the task of the page waits for the store itself. That is
-a tenth of what a page that writes costs.
+begins here, and the coroutine of the page waits for the store itself.
 """
 
 from __future__ import annotations

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
 
-from tests.support.mutants import Mutant
+from tests.support.mutants import Broken, Mutant
 
 AUTOSAVE = "tests/integration/test_http_autosave.py::"
 BESIDE = AUTOSAVE + "test_what_a_handler_left_running_waits_for_the_save_of_its_page"
-
-
-class Broken(NamedTuple):
-    """One broken place, and a test that must fail."""
-
-    module: str
-    old: str
-    new: str
-    killed_by: str
 
 
 MUTANTS = {

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
 
-from tests.support.mutants import Mutant
+from tests.support.mutants import Broken, Mutant
 
 MEMORY = "tests/contract/test_store_contract.py::TestMemoryStore::"
 REDIS = "tests/contract/test_store_contract.py::TestRedisStore::"
@@ -20,15 +18,6 @@ WIRE = "tests/integration/test_redis_store.py::"
 ON_REDIS = "tests/integration/test_core_on_redis.py::"
 FAULTS = "tests/integration/test_redis_faults.py::"
 STORE = "tests/integration/test_redis_store.py::"
-
-
-class Broken(NamedTuple):
-    """One broken place, and a test that must fail."""
-
-    module: str
-    old: str
-    new: str
-    killed_by: str
 
 
 MUTANTS = {

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pytest
 
-from tests.support.mutants import Mutant
+from tests.support.mutants import Broken, Mutant
 
 SAVED = "tests/integration/test_http_saved_before_seen.py::"
 ROTATION = "tests/integration/test_http_rotation.py::"
@@ -17,15 +15,6 @@ FAILURES = "tests/unit/test_response_failures.py::"
 NOTICES = "tests/unit/test_web_notices.py::"
 SEVERAL = "tests/integration/test_http_several_cookies.py::"
 WEB = "tests/unit/test_web.py::"
-
-
-class Broken(NamedTuple):
-    """One broken place, and a test that must fail."""
-
-    module: str
-    old: str
-    new: str
-    killed_by: str
 
 
 MUTANTS = {

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.mutants.test_core import Broken
-from tests.support.mutants import Mutant
+from tests.support.mutants import Broken, Mutant
 
 pytestmark = pytest.mark.mariadb
 

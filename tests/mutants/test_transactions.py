@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.mutants.test_core import MAPPING, ON_REDIS, Broken
-from tests.support.mutants import Mutant
+from tests.mutants.test_core import MAPPING, ON_REDIS
+from tests.support.mutants import Broken, Mutant
 
 TRANSACT = "tests/unit/test_transactions.py::"
 NEW = "tests/unit/test_transactions_new.py::"

@@ -20,9 +20,19 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.util import cache_from_source
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "tornado_shared_session"
+
+
+class Broken(NamedTuple):
+    """One broken place, and a test that must fail."""
+
+    module: str
+    old: str
+    new: str
+    killed_by: str
 
 
 @dataclass(frozen=True)
