@@ -64,6 +64,8 @@ class Autosave(EarlyLook):
             and not record.provisional
             and _saves_as_usual(manager)
         ):
+            # What save() and commit() do with it, written again: to call one function for
+            # both costs a page that writes 1 us.
             policy = manager.policy
             due = self.session_touch and policy.touch_due(record.ttl, record.meta.created_at)
             changes, deleted = session._take_changes()
